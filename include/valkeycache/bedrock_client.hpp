@@ -1,0 +1,126 @@
+// BedrockClient: an Llm on Amazon Bedrock Runtime (Converse).
+//
+// One object owns one thread that drives any number of calls over libcurl's multi interface. Copies
+// of the handle share that core; all of it is thread-safe and nothing blocks.
+#pragma once
+
+#include <valkeycache/future.hpp>
+#include <valkeycache/hooks.hpp>
+#include <valkeycache/llm.hpp>
+#include <valkeycache/result.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace valkeycache::inline v0 {
+
+// Keys for SigV4. Never logged.
+struct AwsCredentials {
+  std::string access_key_id;
+  std::string secret_access_key;
+  std::string session_token = {};
+  // When they end; unset: never.
+  std::optional<std::chrono::system_clock::time_point> expires = {};
+};
+
+// A source of credentials. Thread-safe; credentials() may block (it is called on a thread of the
+// client's own, never on the caller's nor on an I/O thread).
+class VALKEYCACHE_API AwsCredentialsProvider {
+ public:
+  virtual ~AwsCredentialsProvider();
+  // ErrorCode::credentials says what was looked for and why there was nothing.
+  virtual Result<AwsCredentials> credentials() = 0;
+
+ protected:
+  AwsCredentialsProvider() = default;
+  AwsCredentialsProvider(const AwsCredentialsProvider&) = default;
+  AwsCredentialsProvider& operator=(const AwsCredentialsProvider&) = default;
+};
+
+enum class BedrockAuth : std::uint8_t {
+  automatic,  // bearer token if there is one in the options; else credentials in the options; else
+              // AWS_BEARER_TOKEN_BEDROCK; else the credentials chain
+  sigv4,
+  bearer,  // never over plain http, loopback excepted
+  none,    // for gateways that authenticate by other headers, or not at all
+};
+
+struct BedrockOptions {
+  // Model id, inference profile or ARN for requests that name none.
+  std::string model = {};
+  // Empty: AWS_REGION, AWS_DEFAULT_REGION, then the profile's region. No region is an error.
+  std::string region = {};
+  // Scheme, host, port and an optional base path, e.g. "https://gateway.example/bedrock". Empty:
+  // AWS_ENDPOINT_URL_BEDROCK_RUNTIME, AWS_ENDPOINT_URL, else the region's own.
+  std::string endpoint = {};
+  bool fips = false;
+  bool dual_stack = false;
+
+  BedrockAuth auth = BedrockAuth::automatic;
+  std::optional<AwsCredentials> credentials = {};
+  std::shared_ptr<AwsCredentialsProvider> credentials_provider = {};
+  std::string bearer_token = {};
+  std::string profile = {};  // empty: AWS_PROFILE, else "default"
+
+  // Sent with each request (unsigned unless x-amz-*), after those of the library. Names and values
+  // may not hold CR, LF or NUL.
+  std::vector<std::pair<std::string, std::string>> headers = {};
+  // Asked before each attempt, on the client's thread: must not block.
+  std::function<std::vector<std::pair<std::string, std::string>>()> header_callback = {};
+
+  // A whole call with its retries; models take minutes for long answers.
+  std::chrono::milliseconds timeout{std::chrono::minutes(15)};
+  std::chrono::milliseconds connect_timeout{10000};
+  // Attempts altogether; 0: AWS_MAX_ATTEMPTS, else 3. Retried as AWS's standard mode does:
+  // throttling, 5xx and lost connections with jittered backoff; a read time-out is not, since every
+  // attempt pays for a whole generation.
+  int max_attempts = 0;
+  std::size_t max_response_bytes = std::size_t{32} << 20;
+  // Exchanges at a time; further calls queue.
+  std::size_t max_concurrent = 256;
+
+  std::string ca_file = {};  // PEM bundle; empty: the system's
+  Executor executor = {};
+  LogHook log = {};
+};
+
+namespace detail {
+class BedrockCore;
+struct BedrockClientAccess;
+}  // namespace detail
+
+class VALKEYCACHE_API BedrockClient : public Llm {
+ public:
+  // Errors: invalid_argument for an unusable option (no region, malformed endpoint, a custom
+  // endpoint together with fips or dual_stack, bearer over plain http). Credentials are looked for
+  // when they are first needed.
+  static Result<BedrockClient> create(BedrockOptions options);
+
+  BedrockClient(const BedrockClient&);
+  BedrockClient(BedrockClient&&) noexcept;
+  BedrockClient& operator=(const BedrockClient&);
+  BedrockClient& operator=(BedrockClient&&) noexcept;
+  // Destroying the last copy ends calls under way with ErrorCode::closed.
+  ~BedrockClient() override;
+
+  // POST /model/{id}/converse. Only a well-formed 200 answer is a value.
+  Future<Completion> complete(const ChatRequest& request, CallOptions options = {}) override;
+
+  // "converse", the region, and the endpoint where it is not AWS's own.
+  [[nodiscard]] CacheIdentity cache_identity() const override;
+
+ private:
+  friend struct detail::BedrockClientAccess;
+  explicit BedrockClient(std::shared_ptr<detail::BedrockCore> core) noexcept;
+  std::shared_ptr<detail::BedrockCore> core_;
+};
+
+}  // namespace valkeycache::inline v0

@@ -1,0 +1,224 @@
+// CachedLlm: the cache-aside call. Look in Valkey; on a miss ask the model, answer, and store.
+//
+// A cache failure never fails an answer: with Valkey down, slow, full or returning garbage the
+// model is asked, and the answer says so. Thread-safe; copies share one core.
+#pragma once
+
+#include <valkeycache/cache_key.hpp>
+#include <valkeycache/entry.hpp>
+#include <valkeycache/future.hpp>
+#include <valkeycache/hooks.hpp>
+#include <valkeycache/llm.hpp>
+#include <valkeycache/result.hpp>
+#include <valkeycache/ttl.hpp>
+#include <valkeycache/valkey_cache.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace valkeycache::inline v0 {
+
+enum class AnswerSource : std::uint8_t {
+  near,    // this process's own tier
+  valkey,  // an entry
+  model,   // asked for this call
+  shared,  // asked by another caller at the same time
+  stale,   // an entry past its soft TTL
+  bypass,  // asked, and by its nature neither looked up nor stored
+};
+enum class CacheStatus : std::uint8_t {
+  hit,
+  miss,
+  bypass,  // the cache was not looked at: refresh, or a request that cannot be cached
+  error,   // the cache could not be used; see CachedAnswer::cache_error
+};
+VALKEYCACHE_API const char* to_string(AnswerSource source) noexcept;
+VALKEYCACHE_API const char* to_string(CacheStatus status) noexcept;
+
+struct CachedAnswer {
+  std::string response;
+  bool cached = false;    // from an entry
+  double latency_ms = 0;  // the guide's: the lookup on a hit, the model call on a miss
+  double total_ms = 0;    // from ask() to the answer
+  AnswerSource source = AnswerSource::model;
+  CacheStatus cache_status = CacheStatus::miss;
+  // Why the cache could not be used, with status error: the lookup's error, or the last one of
+  // those that opened the breaker.
+  std::optional<Error> cache_error = {};
+  // Time since the entry was stored, by the storing machine's clock; 0 for a fresh answer.
+  std::chrono::milliseconds age{0};
+  Usage usage = {};          // tokens spent by this call
+  Usage avoided_usage = {};  // tokens that the entry saved
+  std::string stop_reason = {};
+  std::string content = {};  // content blocks as Converse JSON, where there is more than text
+  std::string model = {};
+  std::optional<CacheKey> key = {};
+};
+
+// Decides last whether an answer that passed all other rules is stored. What it throws counts as
+// no.
+using AdmissionPredicate = std::function<bool(const ChatRequest&, const Completion&)>;
+
+// What few programs need to change.
+struct CachedLlmAdvanced {
+  // Keys: see KeyOptions. A key_model different from the model's own id shares entries with Python
+  // services only in EntryFormat::langgraph; otherwise each overwrites the other's (a warning says
+  // so).
+  KeyOptions key = {};
+  EntryFormat format = EntryFormat::standard;
+
+  // Of ask(prompt). The guide's.
+  double temperature = 0.7;
+
+  // Answers cut by max_tokens are stored too; default: no.
+  bool store_max_tokens = false;
+  // Answers that call tools are stored too; default: no, since toolUseIds repeat.
+  bool store_tool_use = false;
+  // A longer entry is not stored.
+  std::size_t max_entry_bytes = std::size_t{1} << 20;
+
+  // The most that a lookup may delay an answer; until the first connection stands, connect_timeout
+  // longer.
+  std::chrono::milliseconds command_timeout{100};
+  std::chrono::milliseconds connect_timeout{250};
+  // How long a store may take. Nobody waits for it.
+  std::chrono::milliseconds store_timeout{1000};
+  // Stores waiting for Valkey; more are dropped and counted.
+  std::size_t max_pending_stores = 1024;
+
+  // After this many cache failures in a row no more calls try the cache for the time below; then a
+  // PING off the calls' path decides. 0: no breaker. Time-outs count, those by a caller's own short
+  // deadline too; cancellations, a full queue of our own, what concerns one key (WRONGTYPE,
+  // too_large) and stores that the server refuses do not.
+  int breaker_failures = 5;
+  std::chrono::milliseconds breaker_open{5000};
+
+  // A lookup that fails, or that the breaker spares, fails the call, for those who want it. A store
+  // never does: by then the answer has been paid for.
+  bool strict = false;
+
+  // Where continuations of ask() run; empty: on the thread that has the answer (the cache's or the
+  // model's I/O thread; a thread of CachedLlm's own for calls that it ends itself, cancelled or out
+  // of time). The steps inside a call never wait for an executor, not for the cache's or the
+  // model's either.
+  Executor executor = {};
+  LogHook log = {};
+};
+
+struct CachedLlmOptions {
+  // Unset: the cache's own default.
+  Ttl ttl = {};
+  // For every call but those with cache_only: ask the model anyway, store the answer.
+  bool refresh = false;
+  // For every call: look up, but store nothing.
+  bool no_store = false;
+  AdmissionPredicate predicate = {};
+  CachedLlmAdvanced advanced = {};
+};
+
+// For one call; what is unset comes from CachedLlmOptions.
+struct AskOptions {
+  Ttl ttl = {};
+  bool refresh = false;
+  bool no_store = false;
+  // Never ask the model: a miss is ErrorCode::cache_miss, and a cache failure is the call's. Not
+  // together with refresh.
+  bool cache_only = false;
+  // The whole call: what the lookup leaves of it is the model's. Unset: the model's own time-out
+  // decides. The call ends then even when the model goes on; its answer is stored all the same.
+  std::optional<std::chrono::milliseconds> timeout = {};
+  // Triggered: the call ends with ErrorCode::cancelled, likewise.
+  std::stop_token stop_token = {};
+};
+
+// Counters since construction, read one by one, so not a consistent cut. With nothing under way:
+//   calls       = refused + hits + misses + bypassed + cache_errors + unfinished
+//   model_calls = model_errors + stored + store_errors + store_dropped + rejected_*
+struct CachedLlmStats {
+  std::uint64_t calls = 0;
+  std::uint64_t refused = 0;  // an unusable argument, or cancelled or out of time from the start
+  std::uint64_t hits = 0;
+  std::uint64_t misses = 0;
+  std::uint64_t bypassed = 0;      // refresh
+  std::uint64_t cache_errors = 0;  // lookups that failed or that the breaker spared
+  std::uint64_t unfinished = 0;    // cancelled, out of time or closed before the cache had answered
+  std::uint64_t model_calls = 0;
+  std::uint64_t model_errors = 0;
+  std::uint64_t stored = 0;
+  std::uint64_t store_errors = 0;
+  std::uint64_t store_dropped = 0;  // the bound on pending stores
+  // Answers not stored, by the first reason that applied.
+  std::uint64_t rejected_no_store = 0;
+  std::uint64_t rejected_cache_error = 0;    // the lookup had failed, or the breaker was open
+  std::uint64_t rejected_foreign_entry = 0;  // a Python service's entry stands in its place
+  std::uint64_t rejected_stop_reason = 0;
+  std::uint64_t rejected_filtered = 0;   // by a guardrail or content filter
+  std::uint64_t rejected_malformed = 0;  // by the model's own word, or no valid UTF-8 or JSON
+  std::uint64_t rejected_empty = 0;
+  std::uint64_t rejected_too_large = 0;
+  std::uint64_t rejected_predicate = 0;
+  // Entries found that were no answers; each a miss.
+  std::uint64_t corrupt_entries = 0;
+  std::uint64_t wrong_digest = 0;
+  std::uint64_t bad_mac = 0;
+  std::uint64_t foreign_format = 0;
+  std::uint64_t unsupported_entries = 0;
+  bool breaker_open = false;
+  std::uint64_t breaker_trips = 0;
+};
+
+namespace detail {
+class CachedLlmCore;
+}
+
+// Destroying the last copy closes its share of cache and model. Asks that wait for the model end
+// with ErrorCode::closed then, the others likewise unless the cache has their answer; no pending
+// future is left without a result.
+class VALKEYCACHE_API CachedLlm {
+ public:
+  // Never fails: an unusable option (a TTL or time-out out of range, a null model) is what each
+  // ask() answers with, as ErrorCode::invalid_argument naming it.
+  //
+  // Takes any handle derived from Llm (it is copied whole) or a shared pointer to one.
+  template <class Model>
+  requires std::is_base_of_v<Llm, std::remove_cvref_t<Model>> CachedLlm(
+      ValkeyCache cache, Model&& model, CachedLlmOptions options = {})
+      : CachedLlm(std::move(cache),
+                  std::shared_ptr<Llm>(
+                      std::make_shared<std::remove_cvref_t<Model>>(std::forward<Model>(model))),
+                  std::move(options)) {}
+  CachedLlm(ValkeyCache cache, std::shared_ptr<Llm> model, CachedLlmOptions options = {});
+
+  // A user prompt, to the client's model, at CachedLlmAdvanced::temperature. It is sent as it is
+  // hashed, stripped at both ends; blank after that is ErrorCode::invalid_argument.
+  //
+  // Does not block. The store is issued before the answer is published and not waited for: a
+  // program may leave main with its answer, for destroying the last ValkeyCache waits for stores.
+  //
+  // Errors: the model's; those of the arguments (invalid_argument), before anything is sent;
+  // timeout, cancelled; cache_miss; closed, forked; the cache's own only with strict or cache_only.
+  Future<CachedAnswer> ask(std::string_view prompt, AskOptions options = {}) const;
+  // A request that has the simple key is sent in the form that was hashed (ChatRequest::
+  // normalized()), any other as it is.
+  Future<CachedAnswer> ask(const ChatRequest& request, AskOptions options = {}) const;
+
+  // The key under which ask() looks. Pure computation.
+  [[nodiscard]] Result<CacheKey> key_of(std::string_view prompt) const;
+  [[nodiscard]] Result<CacheKey> key_of(const ChatRequest& request) const;
+
+  [[nodiscard]] CachedLlmStats stats() const;
+
+ private:
+  std::shared_ptr<detail::CachedLlmCore> core_;
+};
+
+}  // namespace valkeycache::inline v0

@@ -1,0 +1,43 @@
+#include "base/io_thread.hpp"
+
+#include <valkeycache/detail/future_state.hpp>
+
+#include <pthread.h>
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+namespace {
+thread_local int io_thread_depth = 0;
+}
+
+IoThreadScope::IoThreadScope() noexcept {
+  ++io_thread_depth;
+}
+IoThreadScope::~IoThreadScope() {
+  --io_thread_depth;
+}
+
+bool on_io_thread() noexcept {
+  return io_thread_depth > 0;
+}
+
+AllSignalsBlocked::AllSignalsBlocked() noexcept : before_() {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before_);
+}
+AllSignalsBlocked::~AllSignalsBlocked() {
+  pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
+
+void name_this_thread(const char* name) noexcept {
+#if defined(__linux__)
+  pthread_setname_np(pthread_self(), name);
+#else
+  (void)name;
+#endif
+}
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

@@ -1,0 +1,124 @@
+#include "bedrock/bedrock_core.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <system_error>
+#include <utility>
+
+#include "base/fork.hpp"
+#include "base/io_thread.hpp"
+#include "bedrock/converse.hpp"
+
+namespace valkeycache::inline v0 {
+namespace detail {
+namespace {
+
+constexpr std::chrono::seconds patience_with_callbacks{5};
+constexpr std::chrono::milliseconds longest_timeout = std::chrono::hours(24 * 365);
+
+Error invalid(std::string message) {
+  return {.code = ErrorCode::invalid_argument, .message = std::move(message)};
+}
+
+// What a child process may neither use nor destroy: its parent's thread and sockets. Kept where it
+// can be reached, so that no leak checker takes it for lost.
+struct Abandoned {
+  std::shared_ptr<BedrockLoop> loop;
+  std::thread* thread;
+  Abandoned* next;
+};
+std::atomic<Abandoned*> abandoned{nullptr};
+
+void abandon(std::shared_ptr<BedrockLoop> loop, std::unique_ptr<std::thread> thread) {
+  auto* entry = new Abandoned{std::move(loop), thread.release(), abandoned.load()};
+  while (!abandoned.compare_exchange_weak(entry->next, entry)) {
+  }
+}
+
+}  // namespace
+
+BedrockCore::BedrockCore(std::shared_ptr<const BedrockConfig> config,
+                         std::shared_ptr<BedrockLoop> loop)
+    : config_(std::move(config)),
+      loop_(std::move(loop)),
+      thread_(std::make_unique<std::thread>([running = loop_] { running->run(); })),
+      generation_(fork_generation()) {}
+
+Result<std::shared_ptr<BedrockCore>> BedrockCore::create(BedrockOptions options,
+                                                         const Environment& environment,
+                                                         BedrockSeams seams) {
+  auto resolved = resolve_options(std::move(options), environment);
+  if (!resolved) return std::move(resolved).error();
+  if (!HttpEngine::initialize()) {
+    return Error{.code = ErrorCode::unsupported, .message = "libcurl could not be initialised"};
+  }
+  auto config = std::make_shared<const BedrockConfig>(*std::move(resolved));
+  auto loop = std::make_shared<BedrockLoop>(config, std::move(seams));
+  try {
+    // SIGPIPE above all: OpenSSL writes with write(), and libcurl told not to touch signals leaves
+    // that to us.
+    const AllSignalsBlocked blocked;
+    return std::shared_ptr<BedrockCore>(new BedrockCore(std::move(config), std::move(loop)));
+  } catch (const std::system_error&) {
+    return Error{.code = ErrorCode::overloaded,
+                 .message = "the client's thread could not be started",
+                 .retryable = true};
+  }
+}
+
+BedrockCore::~BedrockCore() {
+  if (fork_generation() != generation_) {
+    abandon(std::move(loop_), std::move(thread_));
+    return;
+  }
+  loop_->close();
+  if (!on_io_thread() && loop_->wait_until_over(patience_with_callbacks)) {
+    thread_->join();
+  } else {
+    thread_->detach();  // it keeps what it needs
+  }
+}
+
+Future<Completion> BedrockCore::converse(const ChatRequest& request, CallOptions options) {
+  if (fork_generation() != generation_) {
+    return make_ready_future<Completion>(
+        Error{.code = ErrorCode::forked,
+              .message = "the BedrockClient belongs to the parent process; create one here"});
+  }
+  if (const auto* error = request.error()) return make_ready_future<Completion>(*error);
+  const auto& model = request.model().empty() ? config_->model : request.model();
+  if (model.empty()) {
+    return make_ready_future<Completion>(
+        invalid("model: neither the request nor the client's options name one"));
+  }
+  const auto timeout = std::min(options.timeout.value_or(config_->timeout), longest_timeout);
+  if (timeout <= std::chrono::milliseconds::zero()) {
+    return make_ready_future<Completion>(Error{
+        .code = ErrorCode::timeout, .message = "the call was given no time", .retryable = true});
+  }
+
+  const auto call = std::make_shared<BedrockCall>(config_->context);
+  call->target = model_target(config_->endpoint.base_path, model, "converse");
+  call->body = request.to_json();
+  call->timeout = timeout;
+  call->deadline = std::chrono::steady_clock::now() + timeout;
+  call->stop = options.stop_token;
+  auto future = call->promise.future();
+  if (call->stop.stop_possible()) {
+    call->on_stop.emplace(call->stop, [loop = std::weak_ptr(loop_), weak = std::weak_ptr(call),
+                                       generation = generation_] {
+      if (fork_generation() != generation) return;
+      auto under_way = weak.lock();
+      const auto alive = loop.lock();
+      if (under_way && alive) alive->cancel(std::move(under_way));
+    });
+  }
+  if (!loop_->submit(call)) {
+    call->promise.set(
+        Error{.code = ErrorCode::closed, .message = "the BedrockClient is being destroyed"});
+  }
+  return future;
+}
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

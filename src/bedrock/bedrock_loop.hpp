@@ -1,0 +1,115 @@
+// The thread behind a BedrockClient: queue, attempts, retries and deadlines of all calls.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "aws/sigv4.hpp"
+#include "bedrock/bedrock_call.hpp"
+#include "bedrock/bedrock_config.hpp"
+#include "bedrock/credentials_cache.hpp"
+#include "bedrock/http_engine.hpp"
+#include "bedrock/retry_policy.hpp"
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+// What tests put in the place of chance and of the machine's clock.
+struct BedrockSeams {
+  std::function<double()> random = {};
+  std::function<std::chrono::system_clock::time_point()> wall_clock = {};
+};
+
+// run() is the thread's life; submit(), cancel(), deliver() and close() are for all threads and
+// never block. Everything else belongs to the thread of run().
+class BedrockLoop : public std::enable_shared_from_this<BedrockLoop> {
+ public:
+  BedrockLoop(std::shared_ptr<const BedrockConfig> config, BedrockSeams seams);
+  ~BedrockLoop();
+  BedrockLoop(const BedrockLoop&) = delete;
+  BedrockLoop& operator=(const BedrockLoop&) = delete;
+
+  void run() noexcept;
+
+  // False once it is closed; the call is then left alone.
+  bool submit(std::shared_ptr<BedrockCall> call);
+  void cancel(std::shared_ptr<BedrockCall> call);
+  // The result of a renewal of credentials.
+  void deliver(Result<AwsCredentials> result);
+  // All calls end with ErrorCode::closed, and run() returns.
+  void close() noexcept;
+  // Blocks until run() has done so, or for `timeout`; tells whether it has.
+  bool wait_until_over(std::chrono::milliseconds timeout);
+
+ private:
+  using SteadyTime = std::chrono::steady_clock::time_point;
+  using CallPointer = std::shared_ptr<BedrockCall>;
+
+  // What other threads have left for this one.
+  struct Inbox {
+    std::vector<CallPointer> submitted;
+    std::vector<CallPointer> cancelled;
+    std::optional<Result<AwsCredentials>> credentials;
+    bool close = false;
+
+    [[nodiscard]] bool empty() const noexcept {
+      return submitted.empty() && cancelled.empty() && !credentials && !close;
+    }
+  };
+
+  // Under the mutex: ends the loop's sleep.
+  void wake_locked() noexcept;
+  void turn(const HttpEngine::Done& done);
+  void take_inbox(Inbox& inbox);
+  void sleep();
+
+  void accept(CallPointer pointer);
+  void on_credentials(Result<AwsCredentials> result);
+  void fire_timers();
+  void start_queued();
+  void start(const CallPointer& pointer);
+  void attempt(BedrockCall& call);
+  void on_done(BedrockCall& call, HttpResult result);
+  void on_response(BedrockCall& call, HttpResponse response);
+  void on_failure(BedrockCall& call, Error error, RetryKind kind,
+                  std::optional<std::chrono::milliseconds> hint);
+  bool try_again_at_once(BedrockCall& call, RetryKind kind);
+  void observe_clock(const HttpResponse& response);
+  std::vector<std::string> make_headers(BedrockCall& call, const HeaderList& extra);
+  void finish(BedrockCall& call, Result<Completion> result);
+  void finish_all();
+  void shut_down() noexcept;
+  void log(LogLevel level, const std::string& message) const noexcept;
+
+  // Runs f for a call; whatever it throws (there is no memory) ends that call alone.
+  template <class F>
+  void guarded(BedrockCall& call, F f) noexcept;
+
+  const std::shared_ptr<const BedrockConfig> config_;
+  const BedrockSeams seams_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  Inbox inbox_;
+  bool asleep_ = false;
+  bool closed_ = false;  // takes no more
+  bool over_ = false;    // run() has returned
+
+  std::unique_ptr<HttpEngine> engine_;
+  SigV4Signer signer_;
+  RetryPolicy retry_policy_;
+  CredentialsCache credentials_;
+  std::chrono::seconds clock_offset_{0};
+  bool closing_ = false;
+  std::size_t running_ = 0;
+  std::deque<CallPointer> queue_;
+  std::vector<CallPointer> awaiting_credentials_;
+  BedrockCall::Timers deadlines_;  // holds every call that was accepted and is not over
+  BedrockCall::Timers retry_timers_;
+};
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

@@ -1,0 +1,204 @@
+#include "bedrock/converse.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <optional>
+
+#include "aws/percent.hpp"
+#include "base/json_string.hpp"
+#include "base/utf8.hpp"
+#include "bedrock/json_members.hpp"
+#include "bedrock/service_error.hpp"
+
+namespace valkeycache::inline v0 {
+namespace detail {
+namespace {
+
+Error invalid(std::string_view what, const HttpResponse& response) {
+  return {.code = ErrorCode::invalid_response,
+          .message = "Bedrock's answer is not usable: " + std::string(what),
+          .maybe_applied = true,
+          .http_status = response.status,
+          .request_id = clean_request_id(response.request_id)};
+}
+
+bool is_json_type(std::string_view content_type) noexcept {
+  static constexpr std::string_view json = "application/json";
+  content_type = content_type.substr(0, content_type.find(';'));
+  while (content_type.ends_with(' ')) content_type.remove_suffix(1);
+  return std::equal(content_type.begin(), content_type.end(), json.begin(), json.end(),
+                    [](char a, char b) { return a == b || (a | 0x20) == b; });
+}
+
+// A count as the service gives it; what is no such number counts as 0.
+std::int64_t to_count(std::string_view raw) noexcept {
+  std::int64_t count = 0;
+  const auto [end, error] = std::from_chars(raw.data(), raw.data() + raw.size(), count);
+  const bool whole = error == std::errc() && end == raw.data() + raw.size();
+  return whole && count > 0 ? count : 0;
+}
+
+bool read_usage(std::string_view raw, Usage& usage) {
+  return for_each_member(raw, [&usage](std::string_view name, std::string_view value) {
+    if (name == "inputTokens") usage.input_tokens = to_count(value);
+    if (name == "outputTokens") usage.output_tokens = to_count(value);
+    if (name == "totalTokens") usage.total_tokens = to_count(value);
+    if (name == "cacheReadInputTokens") usage.cache_read_tokens = to_count(value);
+    if (name == "cacheWriteInputTokens") usage.cache_write_tokens = to_count(value);
+    return true;
+  });
+}
+
+bool read_metrics(std::string_view raw, Completion& completion) {
+  return for_each_member(raw, [&completion](std::string_view name, std::string_view value) {
+    if (name == "latencyMs") completion.model_latency = std::chrono::milliseconds(to_count(value));
+    return true;
+  });
+}
+
+// Returns what is wrong with the blocks; nullptr when nothing is.
+const char* read_content(std::string_view raw, Completion& completion) {
+  std::size_t blocks = 0;
+  bool only_text = true;
+  const char* fault = nullptr;
+  const bool is_array = for_each_element(raw, [&](std::string_view block) {
+    ++blocks;
+    std::size_t members = 0;
+    bool is_text = false;
+    const bool is_object =
+        for_each_member(block, [&](std::string_view name, std::string_view value) {
+          ++members;
+          if (name != "text") return true;
+          is_text = true;
+          if (append_string_value(completion.text, value)) return true;
+          fault = "a text block whose text is not a string";
+          return false;
+        });
+    if (!is_object || members == 0) {
+      if (!fault) fault = "a content block that is not an object";
+      return false;
+    }
+    only_text = only_text && is_text && members == 1;
+    return true;
+  });
+  if (fault) return fault;
+  if (!is_array) return "output.message.content is not an array";
+  if (blocks == 0) return "output.message.content is empty";
+  if (!only_text) completion.content = raw;
+  return nullptr;
+}
+
+const char* read_message(std::string_view raw, Completion& completion) {
+  std::string role;
+  std::optional<std::string_view> content;
+  const bool is_object = for_each_member(raw, [&](std::string_view name, std::string_view value) {
+    if (name == "role") return append_string_value(role, value);
+    if (name == "content") {
+      if (content) return false;
+      content = value;
+    }
+    return true;
+  });
+  if (!is_object) return "output.message is not a proper object";
+  if (role.empty()) return "output.message has no role";
+  if (!content) return "output.message has no content";
+  return read_content(*content, completion);
+}
+
+const char* read_output(std::string_view raw, Completion& completion) {
+  std::optional<std::string_view> message;
+  const bool is_object = for_each_member(raw, [&](std::string_view name, std::string_view value) {
+    if (name != "message") return true;
+    if (message) return false;
+    message = value;
+    return true;
+  });
+  if (!is_object) return "its member output is not an object";
+  if (!message) return "it has no output.message";
+  return read_message(*message, completion);
+}
+
+// The response's top level.
+struct Parts {
+  std::optional<std::string_view> output;
+  std::optional<std::string_view> stop_reason;
+  std::optional<std::string_view> usage;
+  std::optional<std::string_view> metrics;
+  std::string extra;
+
+  // False for a member that stands there twice.
+  bool take(std::string_view name, std::string_view raw) {
+    for (const auto& [known, place] :
+         {std::pair{"output", &output}, std::pair{"stopReason", &stop_reason},
+          std::pair{"usage", &usage}, std::pair{"metrics", &metrics}}) {
+      if (name != known) continue;
+      if (place->has_value()) return false;
+      *place = raw;
+      return true;
+    }
+    extra += extra.empty() ? '{' : ',';
+    append_json_string(extra, name);
+    extra.append(":").append(raw);
+    return true;
+  }
+};
+
+bool is_null(std::string_view raw) noexcept {
+  return raw == "null";
+}
+
+}  // namespace
+
+std::string model_target(std::string_view base_path, std::string_view model,
+                         std::string_view operation) {
+  std::string target;
+  target.reserve(base_path.size() + model.size() + operation.size() + 32);
+  target.append(base_path).append("/model/");
+  append_percent_encoded(target, model);
+  target.append("/").append(operation);
+  return target;
+}
+
+Result<Completion> parse_converse_response(const HttpResponse& response) {
+  if (response.status != 200) return invalid("its status is not 200", response);
+  if (!response.error_type.empty()) return invalid("it carries an error type", response);
+  if (response.body.empty()) return invalid("it is empty", response);
+  if (!is_json_type(response.content_type)) {
+    return invalid("its content type is not application/json", response);
+  }
+  if (!is_valid_utf8(response.body)) return invalid("it is not valid UTF-8", response);
+  if (!json_depth_within(response.body, max_json_depth)) {
+    return invalid("it is nested too deeply", response);
+  }
+
+  Parts parts;
+  bool repeated = false;
+  const bool is_object =
+      for_each_member(response.body, [&](std::string_view name, std::string_view raw) {
+        repeated = !parts.take(name, raw);
+        return !repeated;
+      });
+  if (repeated) return invalid("a member stands there twice", response);
+  if (!is_object) return invalid("it is not one well-formed JSON object", response);
+
+  Completion completion;
+  if (!parts.output) return invalid("it has no output", response);
+  if (const char* fault = read_output(*parts.output, completion)) return invalid(fault, response);
+  if (!parts.stop_reason || !append_string_value(completion.stop_reason, *parts.stop_reason) ||
+      completion.stop_reason.empty()) {
+    return invalid("it has no stopReason", response);
+  }
+  if (parts.usage && !is_null(*parts.usage) && !read_usage(*parts.usage, completion.usage)) {
+    return invalid("its usage is not an object", response);
+  }
+  if (parts.metrics && !is_null(*parts.metrics) && !read_metrics(*parts.metrics, completion)) {
+    return invalid("its metrics are not an object", response);
+  }
+  completion.request_id = clean_request_id(response.request_id);
+  if (!parts.extra.empty()) completion.extra = std::move(parts.extra) + "}";
+  return completion;
+}
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

@@ -1,0 +1,91 @@
+// HTTP exchanges over libcurl's multi interface. Knows nothing of Bedrock.
+#pragma once
+
+#include <valkeycache/result.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bedrock/http_response.hpp"
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+// What the exchanges of one engine have in common.
+struct HttpSettings {
+  std::string user_agent;
+  std::string ca_file;  // "": the system's
+  std::chrono::milliseconds connect_timeout{0};
+  std::size_t max_response_bytes = 0;
+  std::size_t max_idle_connections = 0;
+  bool https = true;  // all URLs are; HTTP/2 is offered there
+  bool bypass_proxy = false;
+};
+
+// One exchange at a time each; made and pooled by an engine. Address-stable.
+class HttpExchange;
+
+enum class HttpOutcome : std::uint8_t {
+  response,        // a whole one, whatever its status
+  connect_failed,  // nothing was sent
+  tls_failed,      // the peer could not be trusted; to try again is of no use
+  lost,            // the connection broke before a response began
+  truncated,       // it broke, or ended, inside the response
+  too_large,       // the response is over max_response_bytes
+  malformed,       // what came is not HTTP
+};
+
+struct HttpResult {
+  HttpOutcome outcome = HttpOutcome::lost;
+  HttpResponse response;    // what arrived of it
+  bool sent = false;        // some of the request may have left
+  const char* detail = "";  // libcurl's own words; static storage
+};
+
+// Everything but wake() belongs to one thread.
+class HttpEngine {
+ public:
+  // Once per process, before the first engine; thread-safe. False where libcurl cannot be used.
+  static bool initialize() noexcept;
+
+  explicit HttpEngine(HttpSettings settings);
+  ~HttpEngine();
+  HttpEngine(const HttpEngine&) = delete;
+  HttpEngine& operator=(const HttpEngine&) = delete;
+
+  // Starts a POST of `body`, which has to stay where it is until the exchange is over. Header lines
+  // are "Name: value"; the caller has checked them. `owner` comes back with the result. Nothing is
+  // sent before the next run().
+  HttpExchange* post(const std::string& url, const std::vector<std::string>& header_lines,
+                     std::string_view body, void* owner);
+
+  // Ends an exchange at once and closes its connection, or its HTTP/2 stream. Tells whether some of
+  // the request may have been sent.
+  bool cancel(HttpExchange* exchange) noexcept;
+
+  // Does what can be done now and calls done(owner, result) for each exchange that is over; done()
+  // may post() and cancel().
+  using Done = std::function<void(void* owner, HttpResult result)>;
+  void run(const Done& done);
+
+  // Blocks until a socket wants attention, wake() is called, or the time is over.
+  void wait(std::chrono::milliseconds timeout);
+  // From any thread: ends the current wait(), or the next one.
+  void wake() noexcept;
+
+  // "libcurl/7.88.1 OpenSSL/3.0.11 ...".
+  static std::string library_version();
+
+ private:
+  struct Curl;
+  std::unique_ptr<Curl> curl_;
+};
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

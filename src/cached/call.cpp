@@ -1,0 +1,377 @@
+#include "cached/call.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "cached/admission.hpp"
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+namespace {
+
+Error error_of(ErrorCode code, const char* message) {
+  return {.code = code, .message = message};
+}
+Error error_closed() {
+  return error_of(ErrorCode::closed, "the CachedLlm was destroyed during the call");
+}
+Error error_cancelled() {
+  return error_of(ErrorCode::cancelled, "the call was cancelled by its stop_token");
+}
+Error error_timeout() {
+  auto error =
+      error_of(ErrorCode::timeout, "the call's deadline passed before the model was asked");
+  error.retryable = true;
+  return error;
+}
+
+std::chrono::milliseconds age_of(std::int64_t created_ms) {
+  const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
+                       std::chrono::system_clock::now().time_since_epoch())
+                       .count();
+  // Writers' clocks differ: an entry from the future is a fresh one. One without a time says 0.
+  return std::chrono::milliseconds{created_ms > 0 && created_ms < now ? now - created_ms : 0};
+}
+
+}  // namespace
+
+void Call::OnStop::operator()() const noexcept {
+  call->shared_->watchdog.cancel(call);
+}
+
+Future<CachedAnswer> Call::start(const std::shared_ptr<CachedLlmCore>& core,
+                                 std::string_view prompt, AskOptions options) {
+  return start_with(core, prompt, std::move(options));
+}
+
+Future<CachedAnswer> Call::start(const std::shared_ptr<CachedLlmCore>& core,
+                                 const ChatRequest& request, AskOptions options) {
+  return start_with(core, request, std::move(options));
+}
+
+template <class Question>
+Future<CachedAnswer> Call::start_with(const std::shared_ptr<CachedLlmCore>& core,
+                                      const Question& question, AskOptions options) {
+  auto call = Ref<Call>::adopt(new Call(core, std::move(options)));
+  call->guarded([&] {
+    call->shared_->counters.calls.add();
+    if (auto refusal = call->prepare(*core, question)) {
+      call->shared_->counters.refused.add();
+      call->end(*std::move(refusal));
+    } else {
+      call->begin(core);
+    }
+  });
+  return FutureAccess::make<CachedAnswer>(std::move(call));
+}
+
+Call::Call(const std::shared_ptr<CachedLlmCore>& core, AskOptions options)
+    : shared_(core->shared()), core_(core), options_(std::move(options)), started_(Clock::now()) {
+  set_context(shared_->context);
+  if (options_.timeout) {
+    // Further away makes no difference, and the sum cannot overflow.
+    constexpr std::chrono::milliseconds longest = std::chrono::hours(24 * 365);
+    deadline_ = started_ + std::min(*options_.timeout, longest);
+  }
+}
+
+template <class Step>
+void Call::guarded(Step step) noexcept {
+  try {
+    step();
+  } catch (...) {
+    shared_->watchdog.disarm(this);
+    end(error_of(ErrorCode::callback_failed, "a step of the call threw an exception"));
+  }
+}
+
+void Call::end(Error error) {
+  complete(std::move(error));
+}
+
+double Call::ms_since(Clock::time_point then) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - then).count();
+}
+
+std::optional<std::chrono::milliseconds> Call::time_left() const {
+  if (!deadline_) return std::nullopt;
+  return std::chrono::ceil<std::chrono::milliseconds>(*deadline_ - Clock::now());
+}
+
+const std::string& Call::model_name() const noexcept {
+  const auto& named = request_->request.model();
+  return named.empty() ? shared_->identity.model : named;
+}
+
+// Why nothing at all is to be done, if so.
+template <class Question>
+std::optional<Error> Call::prepare(const CachedLlmCore& core, const Question& question) {
+  if (auto refusal = check()) return refusal;
+  auto prepared = core.prepare(question);
+  if (!prepared) return std::move(prepared).error();
+  request_.emplace(*std::move(prepared));
+  return std::nullopt;
+}
+
+std::optional<Error> Call::check() const {
+  if (shared_->forked()) {
+    return error_of(ErrorCode::forked,
+                    "this CachedLlm was made before a fork(); make a new one in the child");
+  }
+  if (shared_->unusable) return shared_->unusable;
+  if (!options_.ttl.is_valid()) {
+    return error_of(ErrorCode::invalid_argument,
+                    "AskOptions::ttl must be at least a millisecond and fit into 64 bits of them");
+  }
+  if (options_.cache_only && options_.refresh) {
+    return error_of(ErrorCode::invalid_argument,
+                    "AskOptions::cache_only and AskOptions::refresh exclude each other");
+  }
+  if (options_.timeout && *options_.timeout <= std::chrono::milliseconds::zero()) {
+    return error_timeout();
+  }
+  if (options_.stop_token.stop_requested()) return error_cancelled();
+  return std::nullopt;
+}
+
+void Call::begin(const std::shared_ptr<CachedLlmCore>& core) {
+  const bool refresh = options_.refresh || (shared_->options.refresh && !options_.cache_only);
+  if (refresh) {
+    shared_->counters.bypassed.add();
+    cache_status_ = CacheStatus::bypass;
+    return ask_model(core);
+  }
+  switch (shared_->breaker.decide(started_)) {
+    case Breaker::Decision::use:
+      return look_up(core);
+    case Breaker::Decision::probe:
+      core->probe();
+      [[fallthrough]];
+    case Breaker::Decision::skip:
+      return without_cache(shared_->breaker.reason(), core);
+  }
+}
+
+void Call::look_up(const std::shared_ptr<CachedLlmCore>& core) {
+  step_started_ = Clock::now();
+  auto budget = core->lookup_budget();
+  if (const auto left = time_left()) budget = std::min(budget, *left);
+  FutureAccess::on_ready(
+      core->cache().get(request_->key, {.timeout = budget, .stop_token = options_.stop_token}),
+      [call = self()](Result<std::optional<std::string>> found) {
+        call->guarded([&] { call->looked_up(std::move(found)); });
+      });
+}
+
+void Call::looked_up(Result<std::optional<std::string>> found) {
+  if (!found) return lookup_failed(std::move(found).error());
+  shared_->breaker.succeeded();
+  if (!*found) return missed(EntryFault::none);
+  auto decoded = shared_->codec.decode(**found, request_->key, wire_key());
+  if (decoded.fault != EntryFault::none) return missed(decoded.fault);
+  hit(std::move(decoded.entry));
+}
+
+void Call::lookup_failed(Error error) {
+  shared_->cache_failed(error, judge_lookup(error));
+  const bool cancelled = error.code == ErrorCode::cancelled && options_.stop_token.stop_requested();
+  const bool out_of_time =
+      error.code == ErrorCode::timeout && deadline_ && Clock::now() >= *deadline_;
+  auto core = core_.lock();
+  if (cancelled || out_of_time || !core) {
+    shared_->counters.unfinished.add();
+    if (!cancelled && !out_of_time) error = error_closed();
+    return end(std::move(error));
+  }
+  without_cache(std::move(error), std::move(core));
+}
+
+void Call::without_cache(Error error, std::shared_ptr<CachedLlmCore> core) {
+  shared_->counters.cache_errors.add();
+  if (shared_->advanced().strict || options_.cache_only) {
+    core.reset();
+    return end(std::move(error));
+  }
+  cache_status_ = CacheStatus::error;
+  cache_error_ = std::move(error);
+  ask_model(std::move(core));
+}
+
+void Call::missed(EntryFault fault) {
+  shared_->counters.misses.add();
+  if (fault != EntryFault::none) shared_->counters.of(fault).add();
+  if (fault == EntryFault::foreign_format) {
+    foreign_entry_ = true;
+    shared_->log_once(
+        shared_->told_foreign, LogLevel::warning,
+        "an entry of the Python ValkeyCache was found; it counts as a miss and is left "
+        "as it is. CachedLlmAdvanced::format = EntryFormat::langgraph reads and writes "
+        "such entries. Further ones are only counted (CachedLlmStats::foreign_format)");
+  }
+  if (options_.cache_only) {
+    return end(error_of(ErrorCode::cache_miss,
+                        "there is no entry, and cache_only forbids asking the model"));
+  }
+  ask_model(core_.lock());
+}
+
+void Call::hit(Entry entry) {
+  shared_->counters.hits.add();
+  CachedAnswer answer;
+  answer.cached = true;
+  answer.latency_ms = ms_since(step_started_);
+  answer.total_ms = ms_since(started_);
+  answer.source = AnswerSource::valkey;
+  answer.cache_status = CacheStatus::hit;
+  answer.age = age_of(entry.created_ms);
+  answer.avoided_usage = entry.usage;
+  answer.response = std::move(entry.response);
+  answer.content = std::move(entry.content);
+  answer.stop_reason = std::move(entry.stop_reason);
+  answer.model = std::move(entry.model);
+  answer.key = request_->key;
+  complete(std::move(answer));
+}
+
+// The core is let go before anything is published: a program that leaves main with its answer in
+// hand must find itself the owner of the last handles, whose destruction waits for the store.
+void Call::ask_model(std::shared_ptr<CachedLlmCore> core) {
+  if (!core) return end(error_closed());
+  const auto& stop = options_.stop_token;
+  const auto left = time_left();
+  const bool late = left && *left <= std::chrono::milliseconds::zero();
+  if (late || stop.stop_requested()) {
+    core.reset();
+    return end(late ? error_timeout() : error_cancelled());
+  }
+
+  shared_->watchdog.arm(self(), deadline_, stop.stop_possible());
+  if (stop.stop_possible()) on_stop_.emplace(stop, OnStop{this});
+  shared_->counters.model_calls.add();
+  step_started_ = Clock::now();
+  Future<Completion> completion;
+  try {
+    completion = core->model().complete(request_->request, {.timeout = left, .stop_token = stop});
+  } catch (...) {
+    core.reset();
+    return answered(error_of(ErrorCode::callback_failed, "Llm::complete() threw an exception"));
+  }
+  core.reset();
+  if (!completion.valid()) {
+    return answered(
+        error_of(ErrorCode::abandoned, "Llm::complete() returned a future without a state"));
+  }
+  FutureAccess::on_ready(std::move(completion), [call = self()](Result<Completion> result) {
+    call->guarded([&] { call->answered(std::move(result)); });
+  });
+}
+
+void Call::answered(Result<Completion> completion) {
+  const double latency_ms = ms_since(step_started_);
+  shared_->watchdog.disarm(this);
+  if (!completion) {
+    shared_->counters.model_errors.add();
+    return end(std::move(completion).error());
+  }
+  store(*completion);
+
+  CachedAnswer answer;
+  answer.latency_ms = latency_ms;
+  answer.total_ms = ms_since(started_);
+  answer.source = AnswerSource::model;
+  answer.cache_status = cache_status_;
+  answer.cache_error = std::move(cache_error_);
+  answer.usage = completion->usage;
+  answer.response = std::move(completion->text);
+  answer.content = std::move(completion->content);
+  answer.stop_reason = std::move(completion->stop_reason);
+  answer.model = model_name();
+  answer.key = request_->key;
+  complete(std::move(answer));
+}
+
+void Call::store(const Completion& completion) {
+  auto& counters = shared_->counters;
+  std::string bytes;
+  if (const auto reason = encode(completion, bytes); reason != Rejection::none) {
+    counters.of(reason).add();
+    return;
+  }
+  const auto core = core_.lock();
+  if (!core) {  // destroyed meanwhile, and the connection with it
+    counters.store_errors.add();
+    return;
+  }
+  if (shared_->pending_stores.fetch_add(1, std::memory_order_relaxed) >=
+      shared_->advanced().max_pending_stores) {
+    shared_->pending_stores.fetch_sub(1, std::memory_order_relaxed);
+    counters.store_dropped.add();
+    return;
+  }
+  FutureAccess::on_ready(
+      core->cache().set(request_->key, std::move(bytes), options_.ttl.value_or(shared_->ttl),
+                        {.timeout = shared_->advanced().store_timeout}),
+      [shared = shared_](const Result<void>& stored) {
+        shared->pending_stores.fetch_sub(1, std::memory_order_relaxed);
+        if (stored) {
+          shared->counters.stored.add();
+          shared->breaker.succeeded();
+        } else {
+          shared->counters.store_errors.add();
+          shared->cache_failed(stored.error(), judge_store(stored.error()));
+        }
+      });
+}
+
+Rejection Call::encode(const Completion& completion, std::string& bytes) {
+  const auto& advanced = shared_->advanced();
+  if (options_.no_store || shared_->options.no_store) return Rejection::no_store;
+  if (cache_status_ == CacheStatus::error || shared_->breaker.is_open()) {
+    return Rejection::cache_error;
+  }
+  if (foreign_entry_) return Rejection::foreign_entry;
+
+  const auto by_answer = judge_answer(completion, {.max_tokens = advanced.store_max_tokens,
+                                                   .tool_use = advanced.store_tool_use,
+                                                   .max_bytes = advanced.max_entry_bytes});
+  if (by_answer != Rejection::none) {
+    if (completion.stop_reason.empty()) {
+      shared_->log_once(shared_->told_no_stop_reason, LogLevel::warning,
+                        "the model gives no stop reason, so its answers are not stored: set "
+                        "Completion::stop_reason to \"end_turn\" when the answer is whole");
+    }
+    return by_answer;
+  }
+
+  const auto ttl = options_.ttl.value_or(shared_->ttl);
+  const Entry entry{.response = completion.text,
+                    .content = completion.content,
+                    .model = model_name(),
+                    .stop_reason = completion.stop_reason,
+                    .usage = completion.usage,
+                    .created_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                                      std::chrono::system_clock::now().time_since_epoch())
+                                      .count(),
+                    .hard_ttl_ms = ttl.is_finite() ? ttl.duration().count() : 0};
+  auto encoded = shared_->codec.encode(entry, request_->key, wire_key());
+  if (!encoded) {
+    return encoded.error().code == ErrorCode::too_large ? Rejection::too_large
+                                                        : Rejection::malformed;
+  }
+
+  bool threw = false;
+  if (!predicate_allows(shared_->options.predicate, request_->request, completion, threw)) {
+    if (threw) {
+      shared_->log_once(shared_->told_predicate_threw, LogLevel::error,
+                        "CachedLlmOptions::predicate threw: the answer is not stored");
+    }
+    return Rejection::predicate;
+  }
+  bytes = *std::move(encoded);
+  return Rejection::none;
+}
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

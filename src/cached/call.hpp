@@ -1,0 +1,94 @@
+// One call of ask(), from the question to the stored answer.
+#pragma once
+
+#include <valkeycache/cached_llm.hpp>
+#include <valkeycache/detail/future_state.hpp>
+#include <valkeycache/future.hpp>
+#include <valkeycache/llm.hpp>
+#include <valkeycache/result.hpp>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+#include "cached/core.hpp"
+#include "cached/shared.hpp"
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+// The state of one call and of its future: one allocation. Its steps follow one another, each on
+// the thread that the last one's result came from:
+//
+//   start      the caller's thread
+//   looked_up  the cache's I/O thread: decodes the entry; on a miss calls Llm::complete()
+//   answered   the model's thread: judges, encodes and issues the store, then publishes the answer
+//
+// Only the future may end early, by the watchdog. A whole answer that comes after that is stored
+// all the same: it has been paid for.
+class Call final : public FutureState<CachedAnswer> {
+ public:
+  static Future<CachedAnswer> start(const std::shared_ptr<CachedLlmCore>& core,
+                                    std::string_view prompt, AskOptions options);
+  static Future<CachedAnswer> start(const std::shared_ptr<CachedLlmCore>& core,
+                                    const ChatRequest& request, AskOptions options);
+
+  // Use start().
+  Call(const std::shared_ptr<CachedLlmCore>& core, AskOptions options);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct OnStop {
+    Call* call;
+    void operator()() const noexcept;
+  };
+
+  template <class Question>
+  static Future<CachedAnswer> start_with(const std::shared_ptr<CachedLlmCore>& core,
+                                         const Question& question, AskOptions options);
+  template <class Question>
+  std::optional<Error> prepare(const CachedLlmCore& core, const Question& question);
+  [[nodiscard]] std::optional<Error> check() const;
+  void begin(const std::shared_ptr<CachedLlmCore>& core);
+  void look_up(const std::shared_ptr<CachedLlmCore>& core);
+  void looked_up(Result<std::optional<std::string>> found);
+  void lookup_failed(Error error);
+  void without_cache(Error error, std::shared_ptr<CachedLlmCore> core);
+  void missed(EntryFault fault);
+  void hit(Entry entry);
+  void ask_model(std::shared_ptr<CachedLlmCore> core);
+  void answered(Result<Completion> completion);
+  void store(const Completion& completion);
+  Rejection encode(const Completion& completion, std::string& bytes);
+  void end(Error error);
+
+  // Runs a step; what it throws (memory, a user's copy constructor) ends the call.
+  template <class Step>
+  void guarded(Step step) noexcept;
+
+  Ref<Call> self() noexcept { return Ref<Call>::share(this); }
+  [[nodiscard]] std::string wire_key() const { return shared_->prefix + request_->key.path(); }
+  [[nodiscard]] const std::string& model_name() const noexcept;
+  // Not after the deadline; nullopt: no deadline.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> time_left() const;
+  [[nodiscard]] static double ms_since(Clock::time_point then);
+
+  const std::shared_ptr<CallShared> shared_;
+  const std::weak_ptr<CachedLlmCore> core_;
+  const AskOptions options_;
+  std::optional<PreparedRequest> request_;
+  Clock::time_point started_;
+  Clock::time_point step_started_{};
+  std::optional<Clock::time_point> deadline_;
+  CacheStatus cache_status_ = CacheStatus::miss;
+  std::optional<Error> cache_error_;
+  bool foreign_entry_ = false;
+  // Last: its destructor waits for a callback under way, which uses the members above.
+  std::optional<std::stop_callback<OnStop>> on_stop_;
+};
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

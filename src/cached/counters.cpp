@@ -1,0 +1,44 @@
+#include "cached/counters.hpp"
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+CachedLlmStats Counters::read() const {
+  const auto because = [this](Rejection reason) {
+    return rejected[static_cast<std::size_t>(reason)].read();
+  };
+  const auto with = [this](EntryFault fault) {
+    return faults[static_cast<std::size_t>(fault)].read();
+  };
+  CachedLlmStats stats;
+  stats.calls = calls.read();
+  stats.refused = refused.read();
+  stats.hits = hits.read();
+  stats.misses = misses.read();
+  stats.bypassed = bypassed.read();
+  stats.cache_errors = cache_errors.read();
+  stats.unfinished = unfinished.read();
+  stats.model_calls = model_calls.read();
+  stats.model_errors = model_errors.read();
+  stats.stored = stored.read();
+  stats.store_errors = store_errors.read();
+  stats.store_dropped = store_dropped.read();
+  stats.rejected_no_store = because(Rejection::no_store);
+  stats.rejected_cache_error = because(Rejection::cache_error);
+  stats.rejected_foreign_entry = because(Rejection::foreign_entry);
+  stats.rejected_stop_reason = because(Rejection::stop_reason);
+  stats.rejected_filtered = because(Rejection::filtered);
+  stats.rejected_malformed = because(Rejection::malformed);
+  stats.rejected_empty = because(Rejection::empty);
+  stats.rejected_too_large = because(Rejection::too_large);
+  stats.rejected_predicate = because(Rejection::predicate);
+  stats.corrupt_entries = with(EntryFault::corrupt);
+  stats.wrong_digest = with(EntryFault::wrong_digest);
+  stats.bad_mac = with(EntryFault::bad_mac);
+  stats.foreign_format = with(EntryFault::foreign_format);
+  stats.unsupported_entries = with(EntryFault::unsupported);
+  return stats;
+}
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

@@ -1,0 +1,43 @@
+// The counters behind CachedLlmStats.
+#pragma once
+
+#include <valkeycache/cached_llm.hpp>
+#include <valkeycache/entry.hpp>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "cached/admission.hpp"
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+class Counter {
+ public:
+  void add() noexcept { value_.fetch_add(1, std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t read() const noexcept {
+    return value_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+struct Counters {
+  Counter calls, refused, hits, misses, bypassed, cache_errors, unfinished;
+  Counter model_calls, model_errors;
+  Counter stored, store_errors, store_dropped;
+  std::array<Counter, static_cast<std::size_t>(Rejection::predicate) + 1> rejected;
+  std::array<Counter, static_cast<std::size_t>(EntryFault::unsupported) + 1> faults;
+
+  Counter& of(Rejection reason) noexcept { return rejected[static_cast<std::size_t>(reason)]; }
+  Counter& of(EntryFault fault) noexcept { return faults[static_cast<std::size_t>(fault)]; }
+
+  // All but the breaker's.
+  [[nodiscard]] CachedLlmStats read() const;
+};
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

@@ -1,0 +1,365 @@
+#include <valkeycache/llm.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "base/json_depth.hpp"
+#include "base/json_string.hpp"
+#include "base/utf8.hpp"
+#include "key/canonical_json.hpp"
+#include "key/python_text.hpp"
+
+namespace valkeycache::inline v0 {
+namespace {
+
+using detail::canonical_elements;
+using detail::canonical_json;
+using detail::canonical_members;
+using detail::CanonicalJson;
+using detail::json_string;
+using detail::max_json_depth;
+
+// What says nothing that could change an answer, and so is in no key. Sorted.
+constexpr std::array<std::string_view, 1> not_hashed{"requestMetadata"};
+
+bool is_hashed(std::string_view member) {
+  return std::find(not_hashed.begin(), not_hashed.end(), member) == not_hashed.end();
+}
+
+std::string fault_message(std::string_view where, const CanonicalJson& json) {
+  return std::string(where) + ": " + detail::describe(json.fault) + " at byte " +
+         std::to_string(json.offset);
+}
+
+void append_list(std::string& out, const std::vector<std::string>& elements) {
+  out += '[';
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    if (i != 0) out += ',';
+    out += elements[i];
+  }
+  out += ']';
+}
+
+// The members of an object, as they come in order.
+class ObjectWriter {
+ public:
+  explicit ObjectWriter(std::string& out) : out_(out) { out_ += '{'; }
+  std::string& member(std::string_view name) {
+    if (!std::exchange(first_, false)) out_ += ',';
+    detail::append_json_string(out_, name);
+    out_ += ':';
+    return out_;
+  }
+  void end() { out_ += '}'; }
+
+ private:
+  std::string& out_;
+  bool first_ = true;
+};
+
+template <class Members>
+void append_object(std::string& out, const Members& members) {
+  ObjectWriter object(out);
+  for (const auto& [name, value] : members) object.member(name) += value;
+  object.end();
+}
+
+std::string text_message(std::string_view role, std::string_view text) {
+  std::string message = R"({"content":[{"text":)";
+  detail::append_json_string(message, text);
+  message += R"(}],"role":")";
+  message += role;
+  message += R"("})";
+  return message;
+}
+
+// The text when the canonical message is a user's with one text block and nothing else.
+std::optional<std::string> only_text_of(std::string_view message) {
+  constexpr std::string_view before = R"({"content":[{"text":)";
+  constexpr std::string_view after = R"(}],"role":"user"})";
+  if (message.size() < before.size() + after.size() || message.substr(0, before.size()) != before ||
+      message.substr(message.size() - after.size()) != after) {
+    return std::nullopt;
+  }
+  const auto middle = message.substr(before.size(), message.size() - before.size() - after.size());
+  detail::JsonCursor cursor(middle);
+  detail::JsonStringToken token;
+  if (!cursor.string(token) || !cursor.finish()) return std::nullopt;
+  return token.decode();
+}
+
+}  // namespace
+
+void ChatRequest::fail(std::string message) {
+  if (error_) return;
+  error_.emplace(
+      Error{.code = ErrorCode::invalid_argument, .message = "ChatRequest: " + std::move(message)});
+}
+
+ChatRequest& ChatRequest::model(std::string_view id) {
+  if (detail::is_valid_utf8(id)) {
+    model_ = id;
+  } else {
+    fail("the model's id is invalid UTF-8");
+  }
+  return *this;
+}
+
+ChatRequest& ChatRequest::user(std::string_view text) {
+  if (detail::is_valid_utf8(text)) {
+    if (!messages_) messages_.emplace();
+    messages_->push_back(text_message("user", text));
+  } else {
+    fail("a user message is invalid UTF-8");
+  }
+  return *this;
+}
+
+ChatRequest& ChatRequest::assistant(std::string_view text) {
+  if (detail::is_valid_utf8(text)) {
+    if (!messages_) messages_.emplace();
+    messages_->push_back(text_message("assistant", text));
+  } else {
+    fail("an assistant message is invalid UTF-8");
+  }
+  return *this;
+}
+
+ChatRequest& ChatRequest::system(std::string_view text) {
+  if (detail::is_valid_utf8(text)) {
+    if (!system_) system_.emplace();
+    system_->push_back(R"({"text":)" + json_string(text) + '}');
+  } else {
+    fail("a system text is invalid UTF-8");
+  }
+  return *this;
+}
+
+ChatRequest& ChatRequest::message_json(std::string_view json) {
+  // Two levels are the request's own: {"messages":[…]}.
+  auto canonical = canonical_json(json, max_json_depth - 2);
+  if (canonical.fault != detail::JsonFault::none) {
+    fail(fault_message("message_json", canonical));
+  } else if (canonical.text.front() != '{') {
+    fail("message_json: a message is a JSON object");
+  } else {
+    if (!messages_) messages_.emplace();
+    messages_->push_back(std::move(canonical.text));
+  }
+  return *this;
+}
+
+ChatRequest& ChatRequest::system_json(std::string_view json) {
+  auto canonical = canonical_json(json, max_json_depth - 2);
+  if (canonical.fault != detail::JsonFault::none) {
+    fail(fault_message("system_json", canonical));
+  } else if (canonical.text.front() != '{') {
+    fail("system_json: a system block is a JSON object");
+  } else {
+    if (!system_) system_.emplace();
+    system_->push_back(std::move(canonical.text));
+  }
+  return *this;
+}
+
+void ChatRequest::set_inference(std::string_view member, std::string json) {
+  if (!inference_) inference_.emplace();
+  inference_->insert_or_assign(std::string(member), std::move(json));
+}
+
+ChatRequest& ChatRequest::temperature(double value) {
+  if (std::isfinite(value)) {
+    set_inference("temperature", detail::python_repr(value));
+  } else {
+    fail("temperature must be a finite number");
+  }
+  return *this;
+}
+
+ChatRequest& ChatRequest::temperature(int value) {
+  set_inference("temperature", std::to_string(value));
+  return *this;
+}
+
+ChatRequest& ChatRequest::top_p(double value) {
+  if (std::isfinite(value)) {
+    set_inference("topP", detail::python_repr(value));
+  } else {
+    fail("top_p must be a finite number");
+  }
+  return *this;
+}
+
+ChatRequest& ChatRequest::max_tokens(std::int64_t count) {
+  if (count >= 1) {
+    set_inference("maxTokens", std::to_string(count));
+  } else {
+    fail("max_tokens must be at least 1");
+  }
+  return *this;
+}
+
+ChatRequest& ChatRequest::stop_sequences(const std::vector<std::string>& sequences) {
+  std::vector<std::string> texts;
+  for (const auto& sequence : sequences) {
+    if (!detail::is_valid_utf8(sequence)) {
+      fail("a stop sequence is invalid UTF-8");
+      return *this;
+    }
+    texts.push_back(json_string(sequence));
+  }
+  std::string list;
+  append_list(list, texts);
+  set_inference("stopSequences", std::move(list));
+  return *this;
+}
+
+ChatRequest& ChatRequest::extra(std::string_view member, std::string_view json) {
+  if (!detail::is_valid_utf8(member)) {
+    fail("extra: the member's name is invalid UTF-8");
+    return *this;
+  }
+  auto canonical = canonical_json(json, max_json_depth - 1);
+  if (canonical.fault != detail::JsonFault::none) {
+    fail(fault_message("extra", canonical));
+  } else {
+    set_member(member, std::move(canonical.text));
+  }
+  return *this;
+}
+
+void ChatRequest::set_member(std::string_view member, std::string canonical) {
+  const char kind = canonical.front();
+  const auto list = [&] {
+    std::vector<std::string> elements;
+    for (const auto element : canonical_elements(canonical)) elements.emplace_back(element);
+    return elements;
+  };
+  if (member == "modelId") {
+    if (kind != '"' || canonical == R"("")") return fail("modelId must be a string, not empty");
+    model_ = detail::canonical_string(canonical);
+  } else if (member == "messages") {
+    if (kind != '[') return fail("messages must be an array");
+    messages_ = list();
+  } else if (member == "system") {
+    if (kind != '[') return fail("system must be an array");
+    system_ = list();
+  } else if (member == "inferenceConfig") {
+    if (kind != '{') return fail("inferenceConfig must be an object");
+    inference_.emplace();
+    for (auto& [name, value] : canonical_members(canonical)) {
+      inference_->emplace(std::move(name), value);
+    }
+  } else {
+    members_.insert_or_assign(std::string(member), std::move(canonical));
+  }
+}
+
+Result<ChatRequest> ChatRequest::from_converse_json(std::string_view json) {
+  ChatRequest request;
+  const auto canonical = canonical_json(json, max_json_depth);
+  if (canonical.fault != detail::JsonFault::none) {
+    request.fail(fault_message("from_converse_json", canonical));
+  } else if (canonical.text.front() != '{') {
+    request.fail("from_converse_json: a request is a JSON object");
+  } else {
+    for (const auto& [name, value] : canonical_members(canonical.text)) {
+      request.set_member(name, std::string(value));
+    }
+  }
+  if (request.error_) return *std::move(request.error_);
+  return request;
+}
+
+std::string ChatRequest::to_json() const {
+  return to_json_if([](std::string_view) { return true; });
+}
+
+std::string ChatRequest::to_hashed_json() const {
+  return to_json_if(is_hashed);
+}
+
+std::string ChatRequest::to_json_if(bool (*wanted)(std::string_view)) const {
+  std::string json;
+  ObjectWriter object(json);
+  // The members kept apart, in order, each written before the first that follows it.
+  int next = 0;
+  const auto write_before = [&](std::string_view name, bool all) {
+    const auto due = [&](int which, std::string_view own) {
+      return next == which && (all || own < name);
+    };
+    if (due(0, "inferenceConfig")) {
+      ++next;
+      if (inference_) append_object(object.member("inferenceConfig"), *inference_);
+    }
+    if (due(1, "messages")) {
+      ++next;
+      if (messages_) append_list(object.member("messages"), *messages_);
+    }
+    if (due(2, "system")) {
+      ++next;
+      if (system_) append_list(object.member("system"), *system_);
+    }
+  };
+  for (const auto& [name, value] : members_) {
+    write_before(name, false);
+    if (wanted(name)) object.member(name) += value;
+  }
+  write_before({}, true);
+  object.end();
+  return json;
+}
+
+std::optional<std::string> ChatRequest::temperature_text() const {
+  if (!inference_) return std::nullopt;
+  const auto at = inference_->find("temperature");
+  if (at == inference_->end()) return std::nullopt;
+  return at->second;
+}
+
+bool ChatRequest::has_member(std::string_view member) const {
+  if (member == "messages") return messages_.has_value();
+  if (member == "system") return system_.has_value();
+  if (member == "inferenceConfig") return inference_.has_value();
+  return members_.find(member) != members_.end();
+}
+
+std::optional<ChatRequest::Triple> ChatRequest::as_triple() const {
+  if (error_ || system_ || !messages_ || messages_->size() != 1 || !inference_ ||
+      inference_->size() != 1 ||
+      std::any_of(members_.begin(), members_.end(),
+                  [](const auto& member) { return is_hashed(member.first); })) {
+    return std::nullopt;
+  }
+  const auto token = temperature_text();
+  if (!token) return std::nullopt;
+  auto temperature = detail::python_number(*token);
+  if (!temperature) return std::nullopt;
+  const auto prompt = only_text_of(messages_->front());
+  if (!prompt) return std::nullopt;
+  return Triple{.temperature = *std::move(temperature),
+                .prompt = std::string(detail::python_strip(*prompt))};
+}
+
+ChatRequest ChatRequest::from_triple(std::string_view model, const Triple& triple) {
+  ChatRequest request(triple.prompt);
+  request.model(model);
+  if (auto number = detail::python_number(triple.temperature)) {
+    request.set_inference("temperature", *std::move(number));
+  } else {
+    request.fail("temperature must be a finite number");
+  }
+  return request;
+}
+
+ChatRequest ChatRequest::normalized() const {
+  ChatRequest request = *this;
+  if (auto triple = as_triple()) {
+    request.messages_->front() = text_message("user", triple->prompt);
+    request.set_inference("temperature", std::move(triple->temperature));
+  }
+  return request;
+}
+
+}  // namespace valkeycache::inline v0

@@ -1,0 +1,67 @@
+// Backend: what a cache's I/O thread drives. One connection, or a store in this process.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "valkey/command.hpp"
+#include "valkey/poller.hpp"
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+// Sans-threads: all calls come from one thread, the cache's I/O thread, except where noted.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+
+  virtual void accept(Ref<Command> command) = 0;
+  // Ends the command with ErrorCode::cancelled unless it is done.
+  virtual void cancel(Command& command) = 0;
+
+  // Does what can be done without waiting.
+  virtual void drive(SteadyTime now, Poller::Ready ready) = 0;
+  // When drive() is needed next, whatever happens.
+  [[nodiscard]] virtual std::optional<SteadyTime> next_time() const = 0;
+
+  // Publishes the commands that are done.
+  virtual void publish() = 0;
+
+  // No more commands will come; what is not a store ends with ErrorCode::closed.
+  virtual void begin_closing() = 0;
+  // Everything ends with ErrorCode::closed.
+  virtual void finish_closing() = 0;
+  // Nothing is under way.
+  [[nodiscard]] virtual bool idle() const = 0;
+
+  // Marks a point in the order of stores, and tells whether all before it are done.
+  virtual std::uint64_t mark_stores() = 0;
+  [[nodiscard]] virtual bool stores_done(std::uint64_t mark) const = 0;
+
+  struct Load {
+    std::size_t commands = 0;
+    std::size_t bytes = 0;
+  };
+  [[nodiscard]] virtual Load load() const = 0;
+
+  // From any thread.
+  [[nodiscard]] virtual bool connected() const noexcept = 0;
+  [[nodiscard]] virtual int protocol() const noexcept = 0;
+
+ protected:
+  Backend() = default;
+};
+
+// What calls learn whose cache is going away.
+inline Error error_closed() {
+  return {.code = ErrorCode::closed, .message = "the cache was closed before the call ended"};
+}
+inline Error error_cancelled() {
+  return {.code = ErrorCode::cancelled, .message = "the call's stop_token was triggered"};
+}
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

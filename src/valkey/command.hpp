@@ -1,0 +1,144 @@
+// Command: one request on its way to the server and its reply on the way back.
+//
+// States: waiting (in a queue, nothing sent) -> in flight (its reply has a slot in the connection's
+// order) -> done. Reply, deadline and cancellation are all decided on the I/O thread, so the first
+// one wins without a race. A command that ends while in flight leaves its slot behind, and the
+// reply that arrives for it is discarded: replies never shift.
+#pragma once
+
+#include <valkeycache/future.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "valkey/counters.hpp"
+#include "valkey/reply.hpp"
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+class Command;
+
+// Who is told that a command's stop_token was triggered.
+class CancelSink {
+ public:
+  virtual void request_cancel(Ref<Command> command) noexcept = 0;
+
+ protected:
+  ~CancelSink() = default;
+};
+
+class Command {
+ public:
+  enum class Effect : std::uint8_t {
+    none,    // reads: sent again after a lost connection
+    change,  // writes: never sent twice
+    store,   // writes that flush() and the destructor wait for
+  };
+
+  Command(const Command&) = delete;
+  Command& operator=(const Command&) = delete;
+
+  virtual void add_ref() noexcept = 0;
+  virtual void release() noexcept = 0;
+
+  // Exactly one of the two, once, on the I/O thread; then publish(), perhaps after others' results
+  // were taken in too.
+  // on_reply() is false when no such reply can belong to the command: then none that follow can be
+  // trusted to belong to theirs.
+  [[nodiscard]] virtual bool on_reply(Reply&& reply, Counters& counters) = 0;
+  virtual void on_error(Error&& error) = 0;
+  virtual void publish() noexcept = 0;
+
+  // Before submission: have `sink` told when the token is triggered.
+  void watch(const std::stop_token& token, CancelSink& sink) {
+    if (token.stop_possible()) stop_callback_.emplace(token, CancelHook{this, &sink});
+  }
+  // When it is done; waits for a callback that is running just now.
+  void unwatch() noexcept { stop_callback_.reset(); }
+  // The token was triggered; it may have been before the command reached the I/O thread.
+  [[nodiscard]] bool cancel_requested() const noexcept {
+    return cancel_requested_.load(std::memory_order_acquire);
+  }
+
+  std::string request;  // encoded
+  SteadyTime deadline = SteadyTime::max();
+  Effect effect = Effect::none;
+  std::uint8_t times_sent = 0;
+
+  // Links of the structures of the I/O thread that it stands in.
+  struct Links {
+    Command* previous = nullptr;
+    Command* next = nullptr;
+  };
+  Links waiting_links;
+  Links timer_links;
+  std::int32_t timer_slot = -1;  // < 0: in no timer
+  bool is_waiting = false;
+  bool in_flight = false;
+  std::uint64_t reply_slot = 0;
+  std::uint64_t store_epoch = 0;
+
+ protected:
+  Command() = default;
+  virtual ~Command() = default;
+
+ private:
+  struct CancelHook {
+    Command* command;
+    CancelSink* sink;
+    void operator()() const noexcept {
+      command->cancel_requested_.store(true, std::memory_order_release);
+      sink->request_cancel(Ref<Command>::share(command));
+    }
+  };
+  std::atomic<bool> cancel_requested_{false};
+  std::optional<std::stop_callback<CancelHook>> stop_callback_;
+};
+
+// A command whose outcome is a Future<T>.
+template <class T>
+class CommandFuture : public FutureState<T>, public Command {
+ public:
+  using Decode = Result<T> (*)(Reply&& reply, Counters& counters);
+
+  explicit CommandFuture(Decode decode) noexcept : decode_(decode) {}
+
+  void add_ref() noexcept override { FutureCore::add_ref(); }
+  void release() noexcept override { FutureCore::release(); }
+
+  bool on_reply(Reply&& reply, Counters& counters) override {
+    auto result = decode_(std::move(reply), counters);
+    const bool fits = result.has_value() || result.error().code != ErrorCode::protocol_error;
+    if (this->claim()) this->store(std::move(result));
+    return fits;
+  }
+  void on_error(Error&& error) override {
+    if (this->claim()) this->store(std::move(error));
+  }
+  void publish() noexcept override { FutureCore::publish(); }
+
+ private:
+  Decode decode_;
+};
+
+// For commands that are part of something larger: a reference count and nothing else.
+class CountedCommand : public Command {
+ public:
+  void add_ref() noexcept final { refs_.fetch_add(1, std::memory_order_relaxed); }
+  void release() noexcept final {
+    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+ private:
+  std::atomic<std::uint32_t> refs_{1};
+};
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

@@ -1,0 +1,343 @@
+#include "valkey/connection.hpp"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+namespace valkeycache::inline v0 {
+namespace detail {
+namespace {
+
+constexpr std::size_t read_size = ReplyReader::max_feed;
+// Reads in one go; then what has arrived is published, and others have their turn.
+constexpr int reads_in_a_row = 8;
+
+// A server that owes replies and is silent for this long is taken for gone. Well above the time-out
+// of a command: a slow answer must not cost everybody the connection.
+std::chrono::milliseconds stall_limit(const ValkeyCacheOptions& options) {
+  return std::max<std::chrono::milliseconds>(std::chrono::seconds(5), options.command_timeout * 3);
+}
+
+}  // namespace
+
+Connection::Connection(const ValkeyCacheOptions& options, Poller& poller, Counters& counters)
+    : options_(options),
+      poller_(poller),
+      counters_(counters),
+      pipeline_({.value_bytes = options.max_value_bytes, .reply_bytes = options.max_reply_bytes},
+                counters, SteadyTime::clock::now()),
+      resolver_([&poller] { poller.wake(); }),
+      backoff_(options.reconnect_base, options.reconnect_cap, std::random_device{}()),
+      buffer_(std::make_unique<char[]>(read_size)) {}
+
+Connection::~Connection() {
+  drop_transport();
+}
+
+void Connection::drive(SteadyTime now, Poller::Ready ready) {
+  if (state_ == State::pausing && now >= next_attempt_) begin_attempt(now);
+  if (state_ == State::resolving) take_addresses(now);
+  if (state_ == State::connecting) carry_connecting(now);
+  if (state_ == State::handshaking) carry_handshake(now, ready);
+  if (state_ == State::ready) carry_commands(now, ready);
+  pipeline_.expire(now, state_ == State::ready || !trouble_ ? nullptr : &*trouble_);
+}
+
+std::optional<SteadyTime> Connection::next_time() const {
+  auto next = pipeline_.next_deadline().value_or(SteadyTime::max());
+  switch (state_) {
+    case State::pausing:
+      next = std::min(next, next_attempt_);
+      break;
+    case State::resolving:
+    case State::handshaking:
+      next = std::min(next, attempt_deadline_);
+      break;
+    case State::connecting:
+      next = std::min(next, address_deadline_);
+      break;
+    case State::ready:
+      if (pipeline_.slots_in_flight() != 0) {
+        next = std::min(next, last_progress_ + stall_limit(options_));
+      }
+      break;
+  }
+  if (next == SteadyTime::max()) return std::nullopt;
+  return next;
+}
+
+// --- becoming connected ---
+
+void Connection::begin_attempt(SteadyTime now) {
+  attempt_deadline_ = now + options_.connect_timeout;
+  next_address_ = 0;
+  if (!options_.unix_socket.empty()) {
+    addresses_ = {options_.unix_socket};
+    state_ = State::connecting;
+    try_next_address(now);
+  } else if (is_numeric_address(options_.host)) {
+    addresses_ = {options_.host};
+    state_ = State::connecting;
+    try_next_address(now);
+  } else {
+    state_ = State::resolving;
+    resolver_.start(options_.host);
+  }
+}
+
+void Connection::take_addresses(SteadyTime now) {
+  auto outcome = resolver_.poll();
+  if (!outcome) {
+    if (now >= attempt_deadline_) {
+      resolver_.forget();
+      attempt_failed({.code = ErrorCode::connect_failed,
+                      .message = "resolving the host name took longer than connect_timeout",
+                      .retryable = true},
+                     now, false);
+    }
+    return;
+  }
+  if (!*outcome) {
+    attempt_failed(outcome->error(), now, false);
+    return;
+  }
+  addresses_ = **std::move(outcome);
+  state_ = State::connecting;
+  try_next_address(now);
+}
+
+// Each address gets an equal part of what is left, so that one which swallows packets does not keep
+// us from the next.
+void Connection::try_next_address(SteadyTime now) {
+  drop_transport();
+  Error why{.code = ErrorCode::connect_failed,
+            .message = "no connection within connect_timeout",
+            .retryable = true};
+  while (next_address_ < addresses_.size() && now < attempt_deadline_) {
+    const auto left = addresses_.size() - next_address_;
+    address_deadline_ = now + (attempt_deadline_ - now) / static_cast<std::int64_t>(left);
+    const auto& address = addresses_[next_address_++];
+    auto opened = options_.unix_socket.empty() ? open_tcp(address, options_.port)
+                                               : open_unix(options_.unix_socket);
+    if (opened) {
+      adopt(*std::move(opened), now);
+      return;
+    }
+    why = opened.error();
+  }
+  attempt_failed(std::move(why), now, false);
+}
+
+void Connection::adopt(std::unique_ptr<Transport> transport, SteadyTime now) {
+  transport_ = std::move(transport);
+  wants_write_ = true;
+  if (!poller_.watch(transport_->descriptor(), true)) {
+    drop_transport();
+    attempt_failed({.code = ErrorCode::connect_failed,
+                    .message = "the connection's descriptor cannot be watched",
+                    .retryable = true},
+                   now, false);
+  }
+}
+
+void Connection::carry_connecting(SteadyTime now) {
+  switch (transport_->connect()) {
+    case Transport::Step::done:
+      handshake_.emplace(options_);
+      handshake_sent_ = 0;
+      state_ = State::handshaking;
+      return;
+    case Transport::Step::failed: {
+      auto why = transport_->error();
+      if (next_address_ < addresses_.size()) {
+        try_next_address(now);
+      } else {
+        attempt_failed(std::move(why), now, false);
+      }
+      return;
+    }
+    case Transport::Step::wants_read:
+      want_write(false);
+      break;
+    case Transport::Step::wants_write:
+      want_write(true);
+      break;
+  }
+  if (now >= address_deadline_) try_next_address(now);
+}
+
+void Connection::carry_handshake(SteadyTime now, Poller::Ready ready) {
+  const auto& requests = handshake_->requests();
+  while (handshake_sent_ < requests.size()) {
+    const auto moved =
+        transport_->write(requests.data() + handshake_sent_, requests.size() - handshake_sent_);
+    if (moved.step == Transport::Step::failed) {
+      attempt_failed(transport_->error(), now, false);
+      return;
+    }
+    if (moved.step != Transport::Step::done) break;
+    handshake_sent_ += moved.bytes;
+  }
+  want_write(handshake_sent_ < requests.size());
+  if (ready.readable) {
+    const auto moved = transport_->read(buffer_.get(), read_size);
+    if (moved.step == Transport::Step::failed) {
+      auto why = transport_->error();
+      why.message += " during the handshake";
+      attempt_failed(std::move(why), now, false);
+      return;
+    }
+    if (moved.step == Transport::Step::done) {
+      counters_.bytes_received.add(moved.bytes);
+      switch (handshake_->feed({buffer_.get(), moved.bytes})) {
+        case Handshake::Progress::more:
+          break;
+        case Handshake::Progress::failed:
+          attempt_failed(handshake_->error(), now, true);
+          return;
+        case Handshake::Progress::done:
+          state_ = State::ready;
+          protocol_.store(handshake_->protocol(), std::memory_order_relaxed);
+          handshake_.reset();
+          trouble_.reset();
+          trouble_told_ = false;
+          proven_ = false;
+          last_progress_ = now;
+          pipeline_.connected();
+          counters_.connects.add();
+          log(LogLevel::info, "connected");
+          return;
+      }
+    }
+  }
+  if (now >= attempt_deadline_) {
+    attempt_failed({.code = ErrorCode::connect_failed,
+                    .message = "the server did not finish the handshake within connect_timeout",
+                    .retryable = true},
+                   now, false);
+  }
+}
+
+void Connection::attempt_failed(Error why, SteadyTime now, bool refused) {
+  drop_transport();
+  handshake_.reset();
+  counters_.connect_failures.add();
+  if (!trouble_told_) {
+    trouble_told_ = true;
+    log(LogLevel::warning, "no connection to the server (" + why.message + "); trying on");
+  }
+  if (refused) pipeline_.fail_waiting(why);
+  trouble_ = std::move(why);
+  state_ = State::pausing;
+  next_attempt_ = now + backoff_.next();
+}
+
+// --- being connected ---
+
+void Connection::carry_commands(SteadyTime now, Poller::Ready ready) {
+  // Written first: the server works while we read. What a full socket refuses waits for EPOLLOUT.
+  const bool was_waiting = pipeline_.slots_in_flight() != 0;
+  if (!write_commands(now)) {
+    lost(transport_->error(), now);
+    return;
+  }
+  if (!was_waiting) last_progress_ = now;
+  if (ready.readable && !read_replies(now)) return;
+  if (pipeline_.slots_in_flight() != 0 && now >= last_progress_ + stall_limit(options_)) {
+    lost({.code = ErrorCode::connection_lost,
+          .message = "the server owed replies and sent nothing for " +
+                     std::to_string(stall_limit(options_).count()) + " ms",
+          .retryable = true},
+         now);
+  }
+}
+
+bool Connection::write_commands(SteadyTime now) {
+  // A peer that makes room in a full socket takes bytes, so it is not silent. That the socket has
+  // room for what comes first says nothing: it is our own end of it.
+  const bool was_full = wants_write_;
+  for (;;) {
+    const auto bytes = pipeline_.to_send();
+    if (bytes.empty()) {
+      want_write(false);
+      return true;
+    }
+    const auto moved = transport_->write(bytes.data(), bytes.size());
+    if (moved.step == Transport::Step::failed) return false;
+    if (moved.step != Transport::Step::done) {
+      want_write(true);
+      return true;
+    }
+    pipeline_.sent(moved.bytes);
+    if (was_full) last_progress_ = now;
+    if (moved.bytes < bytes.size()) {  // the socket is full
+      want_write(true);
+      return true;
+    }
+  }
+}
+
+bool Connection::read_replies(SteadyTime now) {
+  for (int i = 0; i < reads_in_a_row; ++i) {
+    const auto moved = transport_->read(buffer_.get(), read_size);
+    if (moved.step == Transport::Step::failed) {
+      lost(transport_->error(), now);
+      return false;
+    }
+    if (moved.step != Transport::Step::done) return true;
+    last_progress_ = now;
+    if (!proven_) {
+      proven_ = true;
+      backoff_.reset();
+    }
+    switch (pipeline_.feed({buffer_.get(), moved.bytes})) {
+      case Pipeline::Fed::fine:
+        break;
+      case Pipeline::Fed::too_large:
+        lost({.code = ErrorCode::connection_lost,
+              .message = "the connection was given up over a reply beyond the limits",
+              .retryable = true},
+             now);
+        return false;
+      case Pipeline::Fed::malformed:
+      case Pipeline::Fed::unsolicited:
+        lost({.code = ErrorCode::protocol_error,
+              .message = "the server sent something that is no reply; the connection was given up",
+              .retryable = true},
+             now);
+        return false;
+    }
+    if (moved.bytes < read_size) return true;  // drained
+  }
+  return true;
+}
+
+void Connection::lost(Error why, SteadyTime now) {
+  drop_transport();
+  log(LogLevel::warning, "connection lost: " + why.message);
+  pipeline_.disconnected(why);
+  trouble_ = std::move(why);
+  trouble_told_ = true;
+  state_ = State::pausing;
+  next_attempt_ = now + backoff_.next();
+}
+
+void Connection::drop_transport() {
+  protocol_.store(0, std::memory_order_relaxed);
+  if (!transport_) return;
+  poller_.forget(transport_->descriptor());
+  transport_.reset();
+}
+
+void Connection::want_write(bool wanted) {
+  if (wanted == wants_write_) return;
+  wants_write_ = wanted;
+  poller_.update(transport_->descriptor(), wanted);
+}
+
+void Connection::log(LogLevel level, const std::string& message) const {
+  report(options_.log, level, "valkey", message);
+}
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

@@ -1,0 +1,95 @@
+// Connection: one server, reached again and again. Resolves, connects, shakes hands, carries a
+// pipeline's bytes, and after a loss starts over with backoff.
+#pragma once
+
+#include <valkeycache/valkey_cache.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "valkey/backend.hpp"
+#include "valkey/backoff.hpp"
+#include "valkey/handshake.hpp"
+#include "valkey/pipeline.hpp"
+#include "valkey/poller.hpp"
+#include "valkey/resolver.hpp"
+#include "valkey/transport.hpp"
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+class Connection final : public Backend {
+ public:
+  // The options are checked ones; they, the poller and the counters outlive the connection.
+  Connection(const ValkeyCacheOptions& options, Poller& poller, Counters& counters);
+  ~Connection() override;
+
+  void accept(Ref<Command> command) override { pipeline_.add(std::move(command)); }
+  void cancel(Command& command) override { pipeline_.fail(command, error_cancelled()); }
+  void drive(SteadyTime now, Poller::Ready ready) override;
+  [[nodiscard]] std::optional<SteadyTime> next_time() const override;
+  void publish() override { pipeline_.publish(); }
+  void begin_closing() override { pipeline_.fail_all_but_stores(error_closed()); }
+  void finish_closing() override { pipeline_.fail_all(error_closed()); }
+  [[nodiscard]] bool idle() const override { return pipeline_.idle(); }
+  std::uint64_t mark_stores() override { return pipeline_.close_store_epoch(); }
+  [[nodiscard]] bool stores_done(std::uint64_t mark) const override {
+    return pipeline_.stores_done_until(mark);
+  }
+  [[nodiscard]] Load load() const override { return {pipeline_.load(), pipeline_.load_bytes()}; }
+  [[nodiscard]] bool connected() const noexcept override { return protocol() != 0; }
+  [[nodiscard]] int protocol() const noexcept override {
+    return protocol_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  enum class State : std::uint8_t { pausing, resolving, connecting, handshaking, ready };
+
+  void begin_attempt(SteadyTime now);
+  void take_addresses(SteadyTime now);
+  void try_next_address(SteadyTime now);
+  void carry_connecting(SteadyTime now);
+  void carry_handshake(SteadyTime now, Poller::Ready ready);
+  void carry_commands(SteadyTime now, Poller::Ready ready);
+  bool read_replies(SteadyTime now);
+  bool write_commands(SteadyTime now);
+  void adopt(std::unique_ptr<Transport> transport, SteadyTime now);
+  void drop_transport();
+  void want_write(bool wanted);
+  // The attempt failed. A refusal by the server itself also ends the calls that wait.
+  void attempt_failed(Error why, SteadyTime now, bool refused);
+  void lost(Error why, SteadyTime now);
+  void log(LogLevel level, const std::string& message) const;
+
+  const ValkeyCacheOptions& options_;
+  Poller& poller_;
+  Counters& counters_;
+  Pipeline pipeline_;
+  Resolver resolver_;
+  Backoff backoff_;
+
+  State state_ = State::pausing;
+  SteadyTime next_attempt_{};      // while pausing
+  SteadyTime attempt_deadline_{};  // until ready
+  SteadyTime address_deadline_{};  // while connecting
+  Addresses addresses_;
+  std::size_t next_address_ = 0;
+  std::unique_ptr<Transport> transport_;
+  bool wants_write_ = false;
+  std::optional<Handshake> handshake_;
+  std::size_t handshake_sent_ = 0;
+  std::unique_ptr<char[]> buffer_;
+  // Of the last failed attempt or loss; none while all is well.
+  std::optional<Error> trouble_;
+  bool trouble_told_ = false;
+  // When bytes last arrived, room was last made for more, or replies first had to be waited for.
+  SteadyTime last_progress_{};
+  bool proven_ = false;  // this connection has answered a command
+  std::atomic<int> protocol_{0};
+};
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

@@ -1,0 +1,28 @@
+// What a cache counts. Written by its I/O thread mostly, read by anybody.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+class Counter {
+ public:
+  void add(std::uint64_t n = 1) noexcept { value_.fetch_add(n, std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t get() const noexcept {
+    return value_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+struct Counters {
+  Counter gets, hits, misses, sets, erased;
+  Counter errors, timeouts, cancelled, overloaded;
+  Counter connects, connect_failures, bytes_sent, bytes_received;
+};
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

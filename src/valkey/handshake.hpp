@@ -1,0 +1,48 @@
+// What is said on a new connection before anything else: AUTH, HELLO 3, SELECT, CLIENT SETNAME and
+// CLIENT SETINFO, in one write.
+#pragma once
+
+#include <valkeycache/valkey_cache.hpp>
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+
+#include "valkey/reply.hpp"
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+// Sans-I/O; for one connection.
+class Handshake {
+ public:
+  explicit Handshake(const ValkeyCacheOptions& options);
+
+  // All requests, to be sent at once.
+  [[nodiscard]] const std::string& requests() const noexcept { return requests_; }
+
+  enum class Progress : std::uint8_t { more, done, failed };
+  // At most ReplyReader::max_feed bytes.
+  Progress feed(std::string_view bytes);
+
+  // After `done`: 3, or 2 where the server does not know HELLO.
+  [[nodiscard]] int protocol() const noexcept { return protocol_; }
+  // After `failed`.
+  [[nodiscard]] const Error& error() const noexcept { return error_; }
+
+ private:
+  enum class Step : std::uint8_t { auth, hello, select, client };
+  Progress take(Step step, const Reply& reply);
+  Progress fail(Error error);
+
+  std::string requests_;
+  std::deque<Step> awaited_;
+  ReplyReader reader_;
+  int database_;
+  int protocol_ = 2;
+  Error error_;
+};
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

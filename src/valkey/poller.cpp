@@ -1,0 +1,75 @@
+#include "valkey/poller.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+Poller::Poller()
+    : epoll_(epoll_create1(EPOLL_CLOEXEC)), wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  if (!usable()) return;
+  epoll_event event{};
+  // Edge-triggered: each write wakes once, and the counter need never be read back.
+  event.events = EPOLLIN | EPOLLET;
+  event.data.fd = wake_;
+  epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event);
+}
+
+Poller::~Poller() {
+  if (wake_ >= 0) close(wake_);
+  if (epoll_ >= 0) close(epoll_);
+}
+
+bool Poller::watch(int descriptor, bool writable) noexcept {
+  epoll_event event{};
+  event.events = EPOLLIN | (writable ? EPOLLOUT : 0U);
+  event.data.fd = descriptor;
+  return epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event) == 0;
+}
+
+void Poller::update(int descriptor, bool writable) noexcept {
+  epoll_event event{};
+  event.events = EPOLLIN | (writable ? EPOLLOUT : 0U);
+  event.data.fd = descriptor;
+  epoll_ctl(epoll_, EPOLL_CTL_MOD, descriptor, &event);
+}
+
+void Poller::forget(int descriptor) noexcept {
+  epoll_event event{};
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor, &event);
+}
+
+Poller::Ready Poller::wait(std::optional<SteadyTime> until) noexcept {
+  int milliseconds = -1;
+  if (until) {
+    const auto left = *until - SteadyTime::clock::now();
+    // Rounded up: waking early would only turn the loop for nothing.
+    const auto rounded = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+    milliseconds = static_cast<int>(std::clamp<std::int64_t>(rounded, 0, 60'000));
+  }
+  std::array<epoll_event, 4> events{};
+  const int count =
+      epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), milliseconds);
+  Ready ready;
+  for (int i = 0; i < count; ++i) {
+    const auto& event = events[static_cast<std::size_t>(i)];
+    if (event.data.fd == wake_) continue;
+    ready.readable = ready.readable || (event.events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0;
+    ready.writable = ready.writable || (event.events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0;
+  }
+  return ready;
+}
+
+void Poller::wake() noexcept {
+  const std::uint64_t one = 1;
+  // Fails only when the counter is full, and then it is readable anyway.
+  [[maybe_unused]] const auto written = write(wake_, &one, sizeof one);
+}
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

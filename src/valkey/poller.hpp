@@ -1,0 +1,46 @@
+// What the I/O thread sleeps on: one socket and a wake-up descriptor.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+#include "base/futex.hpp"
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+// Of one thread, except wake().
+class Poller {
+ public:
+  Poller();
+  ~Poller();
+  Poller(const Poller&) = delete;
+  Poller& operator=(const Poller&) = delete;
+
+  // False when the descriptors could not be had (EMFILE).
+  [[nodiscard]] bool usable() const noexcept { return epoll_ >= 0 && wake_ >= 0; }
+
+  // Watches a descriptor; `writable` asks for that too.
+  bool watch(int descriptor, bool writable) noexcept;
+  void update(int descriptor, bool writable) noexcept;
+  // Before the descriptor is closed.
+  void forget(int descriptor) noexcept;
+
+  struct Ready {
+    bool readable = false;  // or hung up, or failed: reading will tell
+    bool writable = false;
+  };
+  // Sleeps until something is ready, wake() was called or the time has come.
+  Ready wait(std::optional<SteadyTime> until) noexcept;
+
+  // From any thread; costs a system call.
+  void wake() noexcept;
+
+ private:
+  int epoll_ = -1;
+  int wake_ = -1;
+};
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

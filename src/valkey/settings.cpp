@@ -1,0 +1,74 @@
+#include "valkey/settings.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace valkeycache::inline v0 {
+namespace detail {
+namespace {
+
+Error invalid(std::string message) {
+  return {.code = ErrorCode::invalid_argument, .message = std::move(message)};
+}
+
+// CLIENT SETNAME takes printable ASCII without blanks.
+bool is_client_name(std::string_view name) {
+  return std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < '\x7f'; });
+}
+
+// A year is for ever, and can be added to any time without overflow.
+void clamp_times(ValkeyCacheOptions& options) {
+  constexpr std::chrono::milliseconds longest = std::chrono::hours(24 * 365);
+  for (auto* time : {&options.connect_timeout, &options.command_timeout, &options.reconnect_base,
+                     &options.reconnect_cap, &options.close_timeout}) {
+    *time = std::min(*time, longest);
+  }
+}
+
+bool positive(std::chrono::milliseconds time) {
+  return time.count() > 0;
+}
+
+}  // namespace
+
+Result<ValkeyCacheOptions> checked(ValkeyCacheOptions options) {
+  if (options.prefix.empty()) {
+    return invalid("prefix is empty: keys of other programs would be cleared with this cache's");
+  }
+  if (options.prefix.back() != ':' && options.prefix.back() != '/') options.prefix += ':';
+  if (!options.ttl.is_valid()) {
+    return invalid("ttl must be at least a millisecond and fit into 64 bits of them");
+  }
+  if (options.unix_socket.empty() && options.host.empty()) return invalid("host is empty");
+  if (options.unix_socket.empty() && options.port == 0) return invalid("port is 0");
+  if (options.unix_socket.size() > 107) return invalid("unix_socket is longer than 107 bytes");
+  if (options.host.find('\0') != std::string::npos ||
+      options.unix_socket.find('\0') != std::string::npos) {
+    return invalid("host or unix_socket holds a NUL byte");
+  }
+  if (!options.username.empty() && options.password.empty()) {
+    return invalid("username is set, but password is not");
+  }
+  if (options.database < 0) return invalid("database is negative");
+  if (!is_client_name(options.client_name)) {
+    return invalid("client_name holds a blank or something that is not printable ASCII");
+  }
+  if (!positive(options.connect_timeout)) return invalid("connect_timeout must be positive");
+  if (!positive(options.command_timeout)) return invalid("command_timeout must be positive");
+  if (options.reconnect_base.count() < 0) return invalid("reconnect_base is negative");
+  if (options.reconnect_cap < options.reconnect_base) {
+    return invalid("reconnect_cap is less than reconnect_base");
+  }
+  if (options.close_timeout.count() < 0) return invalid("close_timeout is negative");
+  clamp_times(options);
+  if (options.max_queued_commands == 0) return invalid("max_queued_commands is 0");
+  if (options.max_queued_bytes == 0) return invalid("max_queued_bytes is 0");
+  if (options.max_value_bytes == 0) return invalid("max_value_bytes is 0");
+  if (options.max_reply_bytes < options.max_value_bytes) {
+    return invalid("max_reply_bytes is less than max_value_bytes");
+  }
+  return options;
+}
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

@@ -1,0 +1,185 @@
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <utility>
+
+#include "valkey/settings.hpp"
+
+namespace valkeycache::inline v0 {
+namespace detail {
+namespace {
+
+Error bad_uri(std::string message) {
+  return {.code = ErrorCode::invalid_uri, .message = std::move(message)};
+}
+
+int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+std::optional<std::string> percent_decode(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out += text[i];
+      continue;
+    }
+    if (i + 2 >= text.size()) return std::nullopt;
+    const int high = hex_value(text[i + 1]);
+    const int low = hex_value(text[i + 2]);
+    if (high < 0 || low < 0) return std::nullopt;
+    out += static_cast<char>(high * 16 + low);
+    i += 2;
+  }
+  return out;
+}
+
+template <class Number>
+std::optional<Number> parse_number(std::string_view text) {
+  Number number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+std::optional<Error> read_database(std::string_view text, ValkeyCacheOptions& options) {
+  const auto number = parse_number<int>(text);
+  if (!number || *number < 0) return bad_uri("the URI's database is not a number from 0 upwards");
+  options.database = *number;
+  return std::nullopt;
+}
+
+std::optional<Error> read_user_info(std::string_view text, ValkeyCacheOptions& options) {
+  const auto colon = text.find(':');
+  const auto user = percent_decode(text.substr(0, colon));
+  const auto password =
+      colon == std::string_view::npos ? std::string() : percent_decode(text.substr(colon + 1));
+  if (!user || !password) return bad_uri("the URI's user or password has a malformed % escape");
+  if (colon == std::string_view::npos) {
+    return bad_uri("the URI has a user without a password; write user:password@ or :password@");
+  }
+  options.username = *user;
+  options.password = *password;
+  return std::nullopt;
+}
+
+std::optional<Error> read_host_and_port(std::string_view text, ValkeyCacheOptions& options) {
+  std::string_view port;
+  if (text.starts_with('[')) {  // an IPv6 address
+    const auto close = text.find(']');
+    if (close == std::string_view::npos) return bad_uri("the URI's '[' has no ']'");
+    options.host = text.substr(1, close - 1);
+    const auto rest = text.substr(close + 1);
+    if (!rest.empty() && rest.front() != ':') return bad_uri("the URI has text behind its ']'");
+    if (!rest.empty()) port = rest.substr(1);
+    if (!rest.empty() && port.empty()) return bad_uri("the URI's port is empty");
+  } else {
+    const auto colon = text.find(':');
+    if (colon != std::string_view::npos) {
+      port = text.substr(colon + 1);
+      if (port.find(':') != std::string_view::npos) {
+        return bad_uri("the URI's host has several ':'; put an IPv6 address in brackets");
+      }
+      if (port.empty()) return bad_uri("the URI's port is empty");
+    }
+    const auto host = percent_decode(text.substr(0, colon));
+    if (!host) return bad_uri("the URI's host has a malformed % escape");
+    options.host = *host;
+  }
+  if (options.host.empty()) return bad_uri("the URI names no host");
+  const bool odd = std::any_of(options.host.begin(), options.host.end(), [](char c) {
+    return static_cast<unsigned char>(c) <= ' ' || c == '\x7f' || c == '/' || c == '@';
+  });
+  if (odd) return bad_uri("the URI's host holds a character that no host name has");
+  if (!port.empty()) {
+    const auto number = parse_number<std::uint16_t>(port);
+    if (!number || *number == 0) return bad_uri("the URI's port is not a number from 1 to 65535");
+    options.port = *number;
+  }
+  return std::nullopt;
+}
+
+Result<Location> parse_network(std::string_view rest, ValkeyCacheOptions options) {
+  const auto slash = rest.find('/');
+  auto authority = rest.substr(0, slash);
+  const auto at = authority.rfind('@');
+  if (at != std::string_view::npos) {
+    if (auto error = read_user_info(authority.substr(0, at), options)) return *std::move(error);
+    authority.remove_prefix(at + 1);
+  }
+  if (auto error = read_host_and_port(authority, options)) return *std::move(error);
+  if (slash != std::string_view::npos && slash + 1 < rest.size()) {
+    if (auto error = read_database(rest.substr(slash + 1), options)) return *std::move(error);
+  }
+  options.unix_socket.clear();
+  return Location{.options = std::move(options)};
+}
+
+// unix:///path, unix://user:password@/path, both with ?db=n
+Result<Location> parse_unix(std::string_view rest, std::string_view query,
+                            ValkeyCacheOptions options) {
+  const auto slash = rest.find('/');
+  if (slash == std::string_view::npos) return bad_uri("a unix:// URI needs an absolute path");
+  const auto authority = rest.substr(0, slash);
+  if (!authority.empty()) {
+    if (authority.back() != '@') {
+      return bad_uri("a unix:// URI has no host; write three slashes: unix:///path");
+    }
+    if (auto error = read_user_info(authority.substr(0, authority.size() - 1), options)) {
+      return *std::move(error);
+    }
+  }
+  const auto path = percent_decode(rest.substr(slash));
+  if (!path || path->size() < 2) return bad_uri("the URI's path is empty or malformed");
+  options.unix_socket = *path;
+  if (!query.empty()) {
+    if (!query.starts_with("db=")) return bad_uri("a unix:// URI knows one query parameter: db");
+    if (auto error = read_database(query.substr(3), options)) return *std::move(error);
+  }
+  return Location{.options = std::move(options)};
+}
+
+}  // namespace
+
+Result<Location> parse_uri(std::string_view uri, ValkeyCacheOptions options) {
+  if (std::any_of(uri.begin(), uri.end(),
+                  [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == '\x7f'; })) {
+    return bad_uri("the URI holds a blank or a control character; percent-encode it");
+  }
+  const auto separator = uri.find("://");
+  if (separator == std::string_view::npos) {
+    return bad_uri("the URI has no scheme; write valkey://host:port");
+  }
+  const auto scheme = uri.substr(0, separator);
+  auto rest = uri.substr(separator + 3);
+  if (rest.find('#') != std::string_view::npos) {
+    return bad_uri("the URI holds a '#'; percent-encode it as %23");
+  }
+  const auto question = rest.find('?');
+  const auto query =
+      question == std::string_view::npos ? std::string_view{} : rest.substr(question + 1);
+  rest = rest.substr(0, question);
+
+  if (scheme == "unix") return parse_unix(rest, query, std::move(options));
+  if (question != std::string_view::npos) {
+    return bad_uri("the URI has a query; use the options instead");
+  }
+  if (scheme == "memory") {
+    if (rest.empty()) return bad_uri("a memory:// URI needs a name");
+    return Location{
+        .in_memory = true, .memory_name = std::string(rest), .options = std::move(options)};
+  }
+  if (scheme == "valkey" || scheme == "redis") return parse_network(rest, std::move(options));
+  if (scheme == "valkeys" || scheme == "rediss") {
+    return Error{.code = ErrorCode::unsupported,
+                 .message = "TLS is not supported by this build; nothing was sent in plain text"};
+  }
+  return bad_uri("the URI's scheme is unknown; known are valkey, redis, unix and memory");
+}
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

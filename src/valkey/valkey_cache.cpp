@@ -1,0 +1,350 @@
+#include <valkeycache/valkey_cache.hpp>
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include "base/fork.hpp"
+#include "valkey/batch.hpp"
+#include "valkey/cache_core.hpp"
+#include "valkey/clear.hpp"
+#include "valkey/connection.hpp"
+#include "valkey/decode.hpp"
+#include "valkey/memory_backend.hpp"
+#include "valkey/scripts.hpp"
+#include "valkey/settings.hpp"
+#include "valkey/wire.hpp"
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+// What all copies of a ValkeyCache hold together: its end is the cache's end.
+class CacheHandle {
+ public:
+  explicit CacheHandle(std::shared_ptr<CacheCore> core) noexcept : core_(std::move(core)) {}
+  CacheHandle(const CacheHandle&) = delete;
+  CacheHandle& operator=(const CacheHandle&) = delete;
+  ~CacheHandle() {
+    if (core_->forked()) {
+      // Its thread, its locks and its socket are the parent's: leave everything as it is.
+      new std::shared_ptr<CacheCore>(std::move(core_));  // NOLINT(bugprone-unused-raii)
+      return;
+    }
+    core_->close();
+  }
+  [[nodiscard]] CacheCore& core() const noexcept { return *core_; }
+
+ private:
+  std::shared_ptr<CacheCore> core_;
+};
+
+}  // namespace detail
+
+namespace {
+
+using detail::append_argument;
+using detail::append_request_header;
+using detail::BatchFuture;
+using detail::CacheCore;
+using detail::Command;
+using detail::CommandFuture;
+using detail::Ref;
+
+constexpr std::size_t keys_per_mget = 512;
+
+Error invalid(std::string message) {
+  return {.code = ErrorCode::invalid_argument, .message = std::move(message)};
+}
+
+// The TTL that counts, or why it cannot.
+Result<Ttl> effective_ttl(const CacheCore& core, Ttl ttl) {
+  const auto effective = ttl.value_or(core.options().ttl).value_or(Ttl::none());
+  if (!effective.is_valid()) {
+    return invalid("ttl must be at least a millisecond and fit into 64 bits of them");
+  }
+  return effective;
+}
+
+bool in_whole_seconds(Ttl ttl) {
+  return ttl.duration().count() % 1000 == 0;
+}
+
+// SET key value [NX] [EX s | PX ms]
+Result<std::string> set_request(const CacheCore& core, std::string_view key, std::string_view value,
+                                Ttl ttl, bool only_if_absent) {
+  auto effective = effective_ttl(core, ttl);
+  if (!effective) return std::move(effective).error();
+  if (value.size() > core.options().max_value_bytes) {
+    return Error{.code = ErrorCode::too_large,
+                 .message = "the value is longer than max_value_bytes; nothing was sent"};
+  }
+  std::string request;
+  request.reserve(key.size() + value.size() + 96);
+  const bool expires = effective->is_finite();
+  append_request_header(request, 3U + (only_if_absent ? 1U : 0U) + (expires ? 2U : 0U));
+  append_argument(request, "SET");
+  append_argument(request, key);
+  append_argument(request, value);
+  if (only_if_absent) append_argument(request, "NX");
+  if (expires) {
+    const auto milliseconds = effective->duration().count();
+    const bool seconds = in_whole_seconds(*effective);
+    append_argument(request, seconds ? "EX" : "PX");
+    append_argument(request, seconds ? milliseconds / 1000 : milliseconds);
+  }
+  return request;
+}
+
+template <class T>
+Future<T> send(CacheCore& core, std::string request, typename CommandFuture<T>::Decode decode,
+               Command::Effect effect, const CallOptions& options) {
+  auto command = Ref<CommandFuture<T>>::adopt(new CommandFuture<T>(decode));
+  command->set_context(core.context());
+  command->request = std::move(request);
+  command->effect = effect;
+  command->deadline = core.deadline_for(options);
+  auto future = detail::Ref<detail::FutureState<T>>::share(command.get());
+  core.submit(Ref<Command>::adopt(command.detach()), options.stop_token);
+  return FutureAccess::make<T>(std::move(future));
+}
+
+// Errors that are found before anything is sent count too.
+template <class T>
+Future<T> refuse(CacheCore& core, Error error) {
+  core.counters().errors.add();
+  Promise<T> promise(core.context());
+  promise.set(std::move(error));
+  return promise.future();
+}
+
+// PING, timed from its submission.
+class Ping final : public CommandFuture<std::chrono::microseconds> {
+ public:
+  Ping() : CommandFuture(nullptr) {}
+  bool on_reply(detail::Reply&& reply, detail::Counters& /*counters*/) override {
+    const bool pong = reply.type == detail::Reply::Type::status;
+    const bool fits = pong || reply.type == detail::Reply::Type::error;
+    if (!claim()) return fits;
+    if (pong) {
+      store(std::chrono::duration_cast<std::chrono::microseconds>(detail::SteadyTime::clock::now() -
+                                                                  begun_));
+    } else {
+      store(detail::reply_error("PING", reply));
+    }
+    return fits;
+  }
+
+ private:
+  detail::SteadyTime begun_ = detail::SteadyTime::clock::now();
+};
+
+std::shared_ptr<detail::CacheHandle> make_handle(std::shared_ptr<CacheCore> core) {
+  return std::make_shared<detail::CacheHandle>(std::move(core));
+}
+
+}  // namespace
+
+// --- opening ---
+
+Result<ValkeyCache> ValkeyCache::open(ValkeyCacheOptions options) {
+  auto checked = detail::checked(std::move(options));
+  if (!checked) return std::move(checked).error();
+  auto core = CacheCore::start(
+      *std::move(checked), "vkc-valkey",
+      [](const ValkeyCacheOptions& kept, detail::Poller& poller, detail::Counters& counters) {
+        return std::make_unique<detail::Connection>(kept, poller, counters);
+      });
+  if (!core) return std::move(core).error();
+  return ValkeyCache(make_handle(*std::move(core)));
+}
+
+Result<ValkeyCache> ValkeyCache::open(std::string_view uri, ValkeyCacheOptions options) {
+  auto location = detail::parse_uri(uri, std::move(options));
+  if (!location) return std::move(location).error();
+  if (!location->in_memory) return open(std::move(location->options));
+  auto checked = detail::checked(std::move(location->options));
+  if (!checked) return std::move(checked).error();
+  auto store = detail::MemoryStore::named(location->memory_name, checked->clock);
+  auto core =
+      CacheCore::start(*std::move(checked), "vkc-memory",
+                       [&](const ValkeyCacheOptions&, detail::Poller&, detail::Counters& counters) {
+                         return std::make_unique<detail::MemoryBackend>(store, counters);
+                       });
+  if (!core) return std::move(core).error();
+  return ValkeyCache(make_handle(*std::move(core)));
+}
+
+// --- one key ---
+
+Future<std::optional<std::string>> ValkeyCache::get(const CacheKey& key,
+                                                    CallOptions options) const {
+  auto& core = handle_->core();
+  core.counters().gets.add();
+  return send<std::optional<std::string>>(core, detail::make_request({"GET", wire_key(key)}),
+                                          &detail::decode_value, Command::Effect::none, options);
+}
+
+Future<void> ValkeyCache::set(const CacheKey& key, std::string value, Ttl ttl,
+                              CallOptions options) const {
+  auto& core = handle_->core();
+  auto request = set_request(core, wire_key(key), value, ttl, false);
+  if (!request) return refuse<void>(core, std::move(request).error());
+  return send<void>(core, *std::move(request), &detail::decode_stored, Command::Effect::store,
+                    options);
+}
+
+Future<bool> ValkeyCache::set_if_absent(const CacheKey& key, std::string value, Ttl ttl,
+                                        CallOptions options) const {
+  auto& core = handle_->core();
+  auto request = set_request(core, wire_key(key), value, ttl, true);
+  if (!request) return refuse<bool>(core, std::move(request).error());
+  return send<bool>(core, *std::move(request), &detail::decode_stored_if_absent,
+                    Command::Effect::store, options);
+}
+
+Future<bool> ValkeyCache::erase_if(const CacheKey& key, std::string value,
+                                   CallOptions options) const {
+  return send<bool>(
+      handle_->core(),
+      detail::make_request({"EVAL", detail::erase_if_script, "1", wire_key(key), value}),
+      &detail::decode_erased, Command::Effect::change, options);
+}
+
+Future<bool> ValkeyCache::expire_if(const CacheKey& key, std::string value, Ttl ttl,
+                                    CallOptions options) const {
+  auto& core = handle_->core();
+  if (!ttl.is_finite()) return refuse<bool>(core, invalid("expire_if needs a finite, valid ttl"));
+  return send<bool>(core,
+                    detail::make_request({"EVAL", detail::expire_if_script, "1", wire_key(key),
+                                          value, std::to_string(ttl.duration().count())}),
+                    &detail::decode_expired, Command::Effect::change, options);
+}
+
+Future<bool> ValkeyCache::erase(const CacheKey& key, CallOptions options) const {
+  return send<bool>(handle_->core(), detail::make_request({"DEL", wire_key(key)}),
+                    &detail::decode_erased, Command::Effect::change, options);
+}
+
+Future<bool> ValkeyCache::touch(const CacheKey& key, Ttl ttl, CallOptions options) const {
+  auto& core = handle_->core();
+  if (!ttl.is_finite()) return refuse<bool>(core, invalid("touch needs a finite, valid ttl"));
+  const auto milliseconds = ttl.duration().count();
+  const bool seconds = in_whole_seconds(ttl);
+  return send<bool>(
+      core,
+      detail::make_request({seconds ? "EXPIRE" : "PEXPIRE", wire_key(key),
+                            std::to_string(seconds ? milliseconds / 1000 : milliseconds)}),
+      &detail::decode_expired, Command::Effect::change, options);
+}
+
+Future<std::optional<Ttl>> ValkeyCache::ttl(const CacheKey& key, CallOptions options) const {
+  return send<std::optional<Ttl>>(handle_->core(), detail::make_request({"PTTL", wire_key(key)}),
+                                  &detail::decode_ttl, Command::Effect::none, options);
+}
+
+// --- many keys ---
+
+Future<std::vector<Result<std::optional<std::string>>>> ValkeyCache::get(
+    std::vector<CacheKey> keys, CallOptions options) const {
+  auto& core = handle_->core();
+  core.counters().gets.add(keys.size());
+  auto batch = Ref<BatchFuture<detail::Value>>::adopt(new BatchFuture<detail::Value>(keys.size()));
+  batch->set_context(core.context());
+  const auto deadline = core.deadline_for(options);
+  for (std::size_t first = 0; first < keys.size(); first += keys_per_mget) {
+    const auto count = std::min(keys_per_mget, keys.size() - first);
+    auto part = Ref<detail::MultiGetPart>::adopt(new detail::MultiGetPart(batch, first, count));
+    append_request_header(part->request, count + 1);
+    append_argument(part->request, "MGET");
+    for (const auto& key : std::span(keys).subspan(first, count)) {
+      append_argument(part->request, wire_key(key));
+    }
+    part->deadline = deadline;
+    core.submit(std::move(part), options.stop_token);
+  }
+  batch->seal();
+  return FutureAccess::make<std::vector<Result<detail::Value>>>(std::move(batch));
+}
+
+Future<std::vector<Result<void>>> ValkeyCache::set(std::vector<KeyValue> entries,
+                                                   CallOptions options) const {
+  auto& core = handle_->core();
+  auto batch = Ref<BatchFuture<void>>::adopt(new BatchFuture<void>(entries.size()));
+  batch->set_context(core.context());
+  const auto deadline = core.deadline_for(options);
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const auto& entry = entries[i];
+    auto request = set_request(core, wire_key(entry.key), entry.value, entry.ttl, false);
+    if (!request) {
+      core.counters().errors.add();
+      batch->result(i) = std::move(request).error();
+      continue;
+    }
+    auto part = Ref<detail::MultiSetPart>::adopt(new detail::MultiSetPart(batch, i));
+    part->request = *std::move(request);
+    part->effect = Command::Effect::store;
+    part->deadline = deadline;
+    core.submit(std::move(part), options.stop_token);
+  }
+  batch->seal();
+  return FutureAccess::make<std::vector<Result<void>>>(std::move(batch));
+}
+
+// --- all keys ---
+
+Future<std::uint64_t> ValkeyCache::clear(ClearOptions options) const {
+  return detail::clear_prefix(handle_->core(), prefix(), std::move(options));
+}
+
+Future<std::uint64_t> ValkeyCache::clear(std::vector<std::string> namespaces,
+                                         ClearOptions options) const {
+  auto& core = handle_->core();
+  auto prefix = this->prefix();
+  for (const auto& part : namespaces) {
+    if (part.empty() || part.find('/') != std::string::npos) {
+      return refuse<std::uint64_t>(core, invalid("a namespace is empty or holds '/'"));
+    }
+    prefix += part;
+    prefix += '/';
+  }
+  return detail::clear_prefix(core, std::move(prefix), std::move(options));
+}
+
+// --- the connection itself ---
+
+Future<std::chrono::microseconds> ValkeyCache::ping(CallOptions options) const {
+  auto& core = handle_->core();
+  auto command = Ref<Ping>::adopt(new Ping);
+  command->set_context(core.context());
+  command->request = detail::make_request({"PING"});
+  command->deadline = core.deadline_for(options);
+  auto future = Ref<detail::FutureState<std::chrono::microseconds>>::share(command.get());
+  core.submit(Ref<Command>::adopt(command.detach()), options.stop_token);
+  return FutureAccess::make<std::chrono::microseconds>(std::move(future));
+}
+
+Future<void> ValkeyCache::flush(std::chrono::milliseconds timeout) const {
+  return handle_->core().flush(timeout);
+}
+
+ValkeyCacheStats ValkeyCache::stats() const {
+  return handle_->core().stats();
+}
+
+Ttl ValkeyCache::default_ttl() const noexcept {
+  return handle_->core().options().ttl.value_or(Ttl::none());
+}
+
+const std::string& ValkeyCache::prefix() const noexcept {
+  return handle_->core().options().prefix;
+}
+
+std::string ValkeyCache::wire_key(const CacheKey& key) const {
+  return prefix() + key.path();
+}
+
+bool ValkeyCache::connected() const noexcept {
+  return handle_->core().connected();
+}
+
+}  // namespace valkeycache::inline v0

@@ -1,0 +1,104 @@
+// https: who is trusted.
+#include <fstream>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "integration/bedrock/bedrock_fixture.hpp"
+#include "support/bedrock/test_certificate.hpp"
+#include "support/valkey/child_process.hpp"
+
+namespace valkeycache::test {
+namespace {
+
+// A certificate and its key as PEM files.
+class CertificateFiles {
+ public:
+  explicit CertificateFiles(const std::string& names) {
+    const auto made = make_test_certificate(names);
+    std::ofstream(certificate()) << made.certificate_pem;
+    std::ofstream(key()) << made.key_pem;
+  }
+  [[nodiscard]] std::string certificate() const { return folder_.path() + "/cert.pem"; }
+  [[nodiscard]] std::string key() const { return folder_.path() + "/key.pem"; }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+struct HasCertificate {
+  CertificateFiles files{"DNS:localhost,IP:127.0.0.1"};
+};
+
+class BedrockTls : private HasCertificate, public BedrockTest {
+ protected:
+  BedrockTls()
+      : BedrockTest({.bearer_token = "bedrock-api-key-EXAMPLE",
+                     .certificate_file = files.certificate(),
+                     .key_file = files.key()}) {}
+  [[nodiscard]] std::string certificate() const { return files.certificate(); }
+};
+
+TEST_F(BedrockTls, ATrustedCertificate) {
+  auto trusting = options();
+  trusting.ca_file = certificate();
+  auto bedrock = client(trusting);
+  EXPECT_TRUE(ok(ask(bedrock)));
+  trusting.bearer_token = "bedrock-api-key-EXAMPLE";
+  auto with_token = client(trusting);
+  EXPECT_TRUE(ok(ask(with_token)));
+}
+
+TEST_F(BedrockTls, TrustFromTheEnvironment) {
+  variables_["AWS_CA_BUNDLE"] = certificate();
+  auto bedrock = client();
+  EXPECT_TRUE(ok(ask(bedrock)));
+}
+
+TEST_F(BedrockTls, AnUnknownCertificateIsRefused) {
+  auto bedrock = client();
+  const auto answer = ask(bedrock);
+  EXPECT_TRUE(fails_with(answer, ErrorCode::transport));
+  EXPECT_FALSE(answer.error().retryable);
+  EXPECT_FALSE(answer.error().maybe_applied);
+  EXPECT_EQ(server_.calls(), 0u);
+}
+
+TEST_F(BedrockTls, PlainHttpToATlsPortFails) {
+  auto plain = options();
+  plain.endpoint.replace(0, 5, "http");
+  auto bedrock = client(plain);
+  EXPECT_FALSE(ask(bedrock).has_value());
+  EXPECT_EQ(server_.calls(), 0u);
+}
+
+TEST_F(BedrockTls, ManyCalls) {
+  auto trusting = options();
+  trusting.ca_file = certificate();
+  auto bedrock = client(trusting);
+  std::vector<Future<Completion>> futures;
+  for (int i = 0; i < 40; ++i) futures.push_back(bedrock.complete(ChatRequest("x")));
+  for (auto& future : futures) EXPECT_TRUE(ok(future.get()));
+}
+
+struct HasForeignCertificate {
+  CertificateFiles files{"DNS:elsewhere.example"};
+};
+
+class BedrockForeignTls : private HasForeignCertificate, public BedrockTest {
+ protected:
+  BedrockForeignTls()
+      : BedrockTest({.certificate_file = files.certificate(), .key_file = files.key()}) {}
+  [[nodiscard]] std::string certificate() const { return files.certificate(); }
+};
+
+TEST_F(BedrockForeignTls, ACertificateForAnotherHostIsRefused) {
+  auto trusting = options();
+  trusting.ca_file = certificate();
+  auto bedrock = client(trusting);
+  EXPECT_TRUE(fails_with(ask(bedrock), ErrorCode::transport));
+  EXPECT_EQ(server_.calls(), 0u);
+}
+
+}  // namespace
+}  // namespace valkeycache::test

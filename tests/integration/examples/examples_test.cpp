@@ -1,0 +1,199 @@
+// Every example, as a program of its own, against a real Valkey and the simulated Bedrock.
+#include <regex>
+#include <string>
+#include <vector>
+
+#include <sys/wait.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "support/bedrock/simulated_bedrock.hpp"
+#include "support/valkey/child_process.hpp"
+#include "support/valkey/monitor.hpp"
+#include "support/valkey/valkey_server.hpp"
+#include "support/valkey/wait.hpp"
+
+using namespace valkeycache::test;
+
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+class Examples : public ::testing::Test {
+ protected:
+  // What the program printed. It sees the server and the simulation by its environment, and
+  // nothing of whoever runs the tests.
+  std::string run(const std::string& name, const std::vector<std::string>& arguments = {},
+                  const std::string& input = {}) {
+    const auto file = folder_.path() + "/" + name + std::to_string(++runs_);
+    std::vector<std::string> argv = {"/usr/bin/env",
+                                     "-i",
+                                     "VALKEY_URI=" + server_.uri(),
+                                     "AWS_ENDPOINT_URL_BEDROCK_RUNTIME=" + bedrock_.url(),
+                                     std::string("AWS_ACCESS_KEY_ID=") + simulated_access_key,
+                                     std::string("AWS_SECRET_ACCESS_KEY=") + simulated_secret_key};
+    for (const auto* kept : {"ASAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"}) {
+      if (const char* value = std::getenv(kept)) argv.push_back(std::string(kept) + "=" + value);
+    }
+    // The input as a file, since a child's own standard input is empty.
+    if (!input.empty()) {
+      argv.insert(argv.end(),
+                  {"/bin/sh", "-c", "printf %s \"$1\" | { shift; \"$@\"; }", "sh", input});
+    }
+    argv.push_back(std::string(VALKEYCACHE_EXAMPLES) + "/" + name);
+    argv.insert(argv.end(), arguments.begin(), arguments.end());
+    ChildProcess program(argv, file);
+    const auto status = program.wait(patience);
+    const auto printed = read_text(file);
+    EXPECT_EQ(status, 0) << name << " printed: " << printed;
+    return printed;
+  }
+
+  ValkeyServer server_;
+  SimulatedBedrock bedrock_;
+
+ private:
+  TemporaryFolder folder_;
+  int runs_ = 0;
+};
+
+TEST_F(Examples, QuickstartHitsTheSecondTime) {
+  const auto first = run("quickstart");
+  const auto second = run("quickstart");
+  EXPECT_THAT(first, StartsWith("MISS "));
+  EXPECT_THAT(second, StartsWith("HIT  "));
+  EXPECT_EQ(first.substr(first.find('\n')), second.substr(second.find('\n'))) << "the same answer";
+  EXPECT_EQ(bedrock_.calls(), 1U);
+}
+
+TEST_F(Examples, Guide) {
+  bedrock_.set_delay(std::chrono::milliseconds(50));
+  server_.command({"SET", "llm_cache2:x", "not ours"});
+  Monitor monitor(server_);
+  const auto printed = run("guide", {server_.uri(), bedrock_.url()});
+  EXPECT_TRUE(std::regex_search(printed, std::regex("❌ Cache MISS: [0-9.]+ms\n"))) << printed;
+  EXPECT_TRUE(std::regex_search(printed, std::regex("✅ Cache HIT:  [0-9.]+ms\n"))) << printed;
+  EXPECT_TRUE(std::regex_search(printed, std::regex("🚀 Speedup:   [0-9]+x faster\n"))) << printed;
+  EXPECT_THAT(printed,
+              AllOf(HasSubstr("claude-sonnet|temp=0.7|What is Amazon ElastiCache for Valkey?\n"),
+                    HasSubstr("llm_cache:llm_responses/7f6586356a4bc54a\n"),
+                    HasSubstr("Same answer:  yes\n"), HasSubstr("Model calls:  1\n"),
+                    HasSubstr("TTL by default: 3600 s\n"), HasSubstr("TTL of its own: 300 s\n"),
+                    HasSubstr("Cleared:        2 entries\n"), Not(HasSubstr("expected"))));
+  EXPECT_EQ(bedrock_.calls(), 1U);
+
+  const std::string key = "llm_cache:llm_responses/7f6586356a4bc54a";
+  const std::string news = "llm_cache:llm_responses/news-of-the-day";
+  std::vector<std::string> seen;
+  for (auto& command : monitor.commands()) {
+    auto& words = command.arguments;
+    if (words[0] == "SET") words[2] = "...";
+    if (words[0] == "DEL") words.resize(1);
+    std::string line;
+    for (const auto& word : words) line += (line.empty() ? "" : " ") + word;
+    // The handshake's.
+    if (words[0] != "HELLO" && words[0] != "CLIENT") seen.push_back(line);
+  }
+  EXPECT_THAT(seen, ElementsAre("GET " + key, "SET " + key + " ... EX 3600", "GET " + key,
+                                "PTTL " + key, "SET " + news + " ... EX 300", "PTTL " + news,
+                                "SCAN 0 MATCH llm_cache:* COUNT 100", "DEL"));
+  EXPECT_EQ(server_.command({"GET", "llm_cache2:x"}).text, "not ours");
+  EXPECT_EQ(server_.command({"DBSIZE"}).integer, 1);
+}
+
+TEST_F(Examples, GuideSaysWhatIsWrong) {
+  const auto file = server_.folder() + "/guide";
+  ChildProcess program({std::string(VALKEYCACHE_EXAMPLES) + "/guide", "valkeys://localhost"}, file);
+  const auto status = program.wait(patience);
+  ASSERT_TRUE(status);
+  EXPECT_TRUE(WIFEXITED(*status));
+  EXPECT_EQ(WEXITSTATUS(*status), 1);
+  EXPECT_THAT(read_text(file), StartsWith("guide: unsupported"));
+}
+
+TEST_F(Examples, AskSaysWhereAnAnswerCameFrom) {
+  const auto printed = run("ask", {}, "hello\nhello\n \n");
+  EXPECT_THAT(printed, HasSubstr("[miss, model, "));
+  EXPECT_THAT(printed, HasSubstr("[hit, valkey, "));
+  EXPECT_THAT(printed, HasSubstr("[failed, invalid_argument: "));
+  EXPECT_EQ(bedrock_.calls(), 1U);
+}
+
+TEST_F(Examples, AskAnswersWithoutValkey) {
+  server_.stop();
+  const auto printed = run("ask", {}, "hello\n");
+  EXPECT_THAT(printed, HasSubstr("[error, model, "));
+  EXPECT_EQ(bedrock_.calls(), 1U);
+}
+
+TEST_F(Examples, Callbacks) {
+  const auto printed = run("callbacks");
+  EXPECT_THAT(printed, AllOf(HasSubstr("What is Valkey?\n  "), HasSubstr("What is a cache?\n  "),
+                             HasSubstr("What is a TTL?\n  "), HasSubstr("' ' failed: ")));
+  EXPECT_EQ(bedrock_.calls(), 3U);
+}
+
+TEST_F(Examples, Coroutines) {
+  const auto printed = run("coroutines");
+  EXPECT_EQ(std::count(printed.begin(), printed.end(), '\n'), 2);
+  EXPECT_EQ(bedrock_.calls(), 4U);
+  run("coroutines");
+  EXPECT_EQ(bedrock_.calls(), 4U) << "all of it is in the cache";
+}
+
+TEST_F(Examples, OwnModel) {
+  EXPECT_EQ(run("own_model"), "MISS reward\nHIT  reward\n");
+  EXPECT_EQ(bedrock_.calls(), 0U);
+}
+
+TEST_F(Examples, MemoizeTool) {
+  EXPECT_EQ(run("memoize_tool"),
+            "(looking up the weather in Turku)\nsunny in Turku\n"
+            "(looking up the weather in Aix/Marseille)\nsunny in Aix/Marseille\n"
+            "sunny in Turku\n1 report forgotten\n");
+  EXPECT_EQ(server_.command({"DBSIZE"}).integer, 0);
+}
+
+TEST_F(Examples, UnitTestYourApp) {
+  const auto printed = run("unit_test_your_app");
+  EXPECT_THAT(printed, Not(HasSubstr("FAILED")));
+  EXPECT_THAT(printed, EndsWith("it greets without a model\n"));
+  EXPECT_EQ(server_.command({"DBSIZE"}).integer, 0);
+}
+
+const std::string on_the_loop =
+    "you said: question 1, on the loop\nyou said: question 2, on the loop\n"
+    "you said: question 3, on the loop\n";
+
+std::string sorted_lines(const std::string& text) {
+  std::vector<std::string> lines;
+  for (std::size_t from = 0; from < text.size();) {
+    const auto to = text.find('\n', from);
+    lines.push_back(text.substr(from, to - from + 1));
+    from = to + 1;
+  }
+  std::sort(lines.begin(), lines.end());
+  std::string joined;
+  for (const auto& line : lines) joined += line;
+  return joined;
+}
+
+#if defined(VALKEYCACHE_HAVE_ASIO_EXAMPLE)
+TEST_F(Examples, AsioExecutor) {
+  EXPECT_EQ(sorted_lines(run("asio_executor")), on_the_loop);
+}
+#endif
+
+#if defined(VALKEYCACHE_HAVE_LIBUV_EXAMPLE)
+TEST_F(Examples, LibuvExecutor) {
+  EXPECT_EQ(sorted_lines(run("libuv_executor")), on_the_loop);
+}
+#endif
+
+}  // namespace

@@ -1,0 +1,162 @@
+#include "support/valkey/tcp_proxy.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <stdexcept>
+#include <string_view>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "support/valkey/wait.hpp"
+
+namespace valkeycache::test {
+namespace {
+
+sockaddr_in loopback(std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+void send_at_once(int socket) {
+  const int on = 1;
+  setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+bool send_all(int socket, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const auto count = send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return true;
+}
+
+}  // namespace
+
+TcpProxy::TcpProxy(std::uint16_t server_port, std::chrono::microseconds max_delay, unsigned seed)
+    : server_port_(server_port), max_delay_(max_delay), seed_(seed) {
+  listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  auto address = loopback(0);
+  socklen_t size = sizeof address;
+  if (listener_ < 0 || pipe2(stop_, O_CLOEXEC) != 0 ||
+      bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      listen(listener_, 128) != 0 ||
+      getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+    throw std::runtime_error("cannot listen on loopback");
+  }
+  port_ = ntohs(address.sin_port);
+  acceptor_ = std::thread([this] { accept_all(); });
+}
+
+TcpProxy::~TcpProxy() {
+  [[maybe_unused]] const auto written = ::write(stop_[1], "x", 1);
+  acceptor_.join();
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    for (const int socket : sockets_) shutdown(socket, SHUT_RDWR);
+    changed_.notify_all();
+  }
+  for (auto& relay : relays_) relay.join();
+  for (const int socket : sockets_) close(socket);
+  close(listener_);
+  close(stop_[0]);
+  close(stop_[1]);
+}
+
+void TcpProxy::accept_all() {
+  for (;;) {
+    pollfd waits[2] = {{listener_, POLLIN, 0}, {stop_[0], POLLIN, 0}};
+    while (poll(waits, 2, -1) < 0 && errno == EINTR) {
+    }
+    if (waits[1].revents != 0) return;
+    const int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+    if (client < 0) continue;
+    const int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const auto address = loopback(server_port_);
+    if (connect(server, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+      close(server);
+      close(client);
+      continue;
+    }
+    send_at_once(client);
+    send_at_once(server);
+    const std::lock_guard lock(mutex_);
+    const unsigned seed = seed_ + static_cast<unsigned>(connections_++);
+    sockets_.push_back(client);
+    sockets_.push_back(server);
+    relays_.emplace_back([this, client, server, seed] { relay(client, server, false, seed); });
+    relays_.emplace_back([this, client, server, seed] { relay(server, client, true, seed); });
+  }
+}
+
+// The sockets are closed by the destructor only, so that no number is used twice meanwhile.
+void TcpProxy::relay(int from, int to, bool replies, unsigned seed) {
+  std::mt19937 random(seed);
+  char bytes[65536];
+  for (;;) {
+    const auto count = recv(from, bytes, sizeof bytes, 0);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) break;
+    std::string_view rest(bytes, static_cast<std::size_t>(count));
+    bool sent = true;
+    while (sent && !rest.empty()) {
+      std::size_t piece = rest.size();
+      if (replies && max_delay_.count() > 0) {
+        piece = std::uniform_int_distribution<std::size_t>(1, rest.size())(random);
+        // The delay is what this is about; nobody waits for its end.
+        std::this_thread::sleep_for(
+            std::chrono::microseconds(std::uniform_int_distribution<std::int64_t>(
+                0, static_cast<std::int64_t>(max_delay_.count()))(random)));
+      }
+      sent = may_pass(replies) && send_all(to, rest.substr(0, piece));
+      rest.remove_prefix(piece);
+    }
+    if (!sent) break;
+  }
+  shutdown(from, SHUT_RDWR);
+  shutdown(to, SHUT_RDWR);
+}
+
+bool TcpProxy::may_pass(bool replies) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return stopping_ || !(replies && held_); });
+  return !stopping_;
+}
+
+std::string TcpProxy::uri() const {
+  return "valkey://127.0.0.1:" + std::to_string(port_);
+}
+
+int TcpProxy::connections() const {
+  const std::lock_guard lock(mutex_);
+  return connections_;
+}
+
+void TcpProxy::hold_replies() {
+  const std::lock_guard lock(mutex_);
+  held_ = true;
+}
+
+void TcpProxy::release_replies() {
+  const std::lock_guard lock(mutex_);
+  held_ = false;
+  changed_.notify_all();
+}
+
+void TcpProxy::cut() {
+  const std::lock_guard lock(mutex_);
+  for (const int socket : sockets_) shutdown(socket, SHUT_RDWR);
+}
+
+}  // namespace valkeycache::test

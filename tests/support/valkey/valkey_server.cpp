@@ -1,0 +1,201 @@
+#include "support/valkey/valkey_server.hpp"
+
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <random>
+#include <stdexcept>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "support/valkey/wait.hpp"
+
+namespace valkeycache::test {
+namespace {
+
+bool is_program(const std::string& path) {
+  return access(path.c_str(), X_OK) == 0;
+}
+
+std::string on_path(const std::string& name) {
+  const char* path = std::getenv("PATH");
+  std::string rest = path ? path : "/usr/bin:/bin";
+  while (!rest.empty()) {
+    const auto colon = rest.find(':');
+    const std::string candidate = rest.substr(0, colon) + "/" + name;
+    if (is_program(candidate)) return candidate;
+    if (colon == std::string::npos) break;
+    rest.erase(0, colon + 1);
+  }
+  return {};
+}
+
+std::string replaced(std::string text, const std::string& what, const std::string& by) {
+  for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size())) {
+    text.replace(at, what.size(), by);
+  }
+  return text;
+}
+
+char process_state(pid_t pid) {
+  const std::string stat = read_text("/proc/" + std::to_string(pid) + "/stat");
+  const auto name_end = stat.rfind(')');
+  return name_end == std::string::npos || name_end + 2 >= stat.size() ? '?' : stat[name_end + 2];
+}
+
+}  // namespace
+
+std::string valkey_server_program() {
+  if (const char* named = std::getenv("VALKEYCACHE_SERVER"); named && *named) return named;
+#ifdef VALKEYCACHE_TEST_SERVER
+  if (const std::string built_with = VALKEYCACHE_TEST_SERVER; is_program(built_with)) {
+    return built_with;
+  }
+#endif
+  for (const char* name : {"valkey-server", "redis-server"}) {
+    if (auto path = on_path(name); !path.empty()) return path;
+  }
+  throw std::runtime_error(
+      "this test needs a valkey-server and there is none: run scripts/setup, or name one in "
+      "VALKEYCACHE_SERVER");
+}
+
+std::uint16_t ValkeyServer::free_port() {
+  // Not from the ephemeral range: there the system might give the port to somebody's outgoing
+  // connection while a server that is to come back on it is down.
+  thread_local std::mt19937 random(std::random_device{}());
+  std::uniform_int_distribution<int> candidates(18000, 31999);
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    const auto port = static_cast<std::uint16_t>(candidates(random));
+    const int handle = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int bound = bind(handle, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    close(handle);
+    if (bound == 0) return port;
+  }
+  throw std::runtime_error("no free loopback port");
+}
+
+ValkeyServer::ValkeyServer(ValkeyServerOptions options) : options_(std::move(options)) {
+  for (int attempt = 0; attempt < 20; ++attempt) {
+    port_ = free_port();
+    if (try_start()) return;
+    if (log().find("Address already in use") == std::string::npos) break;
+  }
+  throw std::runtime_error("valkey-server does not start:\n" + log());
+}
+
+ValkeyServer::~ValkeyServer() {
+  if (testing::Test::HasFailure()) {
+    std::cerr << "--- log of the server on port " << port_ << "\n" << log() << "---\n";
+  }
+  if (process_) process_->stop();
+}
+
+bool ValkeyServer::try_start() {
+  const std::string config_file = folder() + "/valkey.conf";
+  {
+    std::ofstream config(config_file, std::ios::trunc);
+    config << "port " << port_ << "\n"
+           << "bind 127.0.0.1" << (options_.ipv6 ? " -::1" : "") << "\n"
+           << "dir " << folder() << "\n"
+           << "daemonize no\n"
+           << "save \"\"\n"
+           << "appendonly no\n"
+           << "databases 16\n";
+    if (!options_.password.empty()) config << "requirepass \"" << options_.password << "\"\n";
+    if (options_.unix_socket) config << "unixsocket " << unix_path() << "\nunixsocketperm 700\n";
+    for (const auto& line : options_.config) config << replaced(line, "{folder}", folder()) << "\n";
+  }
+  process_ = std::make_unique<ChildProcess>(
+      std::vector<std::string>{valkey_server_program(), config_file}, folder() + "/log");
+  return wait_until([this] { return answers() || !process_->running(); }) && process_->running();
+}
+
+// It is this server that answers, and not another one which took the port before it.
+bool ValkeyServer::answers() const {
+  try {
+    auto observer = connect();
+    const auto info = observer.command({"INFO", "server"});
+    return info.text.find("process_id:" + std::to_string(pid()) + "\r\n") != std::string::npos;
+  } catch (const std::runtime_error&) {
+    return false;
+  }
+}
+
+std::string ValkeyServer::uri() const {
+  const std::string login = options_.password.empty() ? "" : ":" + options_.password + "@";
+  return "valkey://" + login + "127.0.0.1:" + std::to_string(port_);
+}
+std::string ValkeyServer::unix_path() const {
+  return folder() + "/socket";
+}
+std::string ValkeyServer::unix_uri() const {
+  return "unix://" + unix_path();
+}
+pid_t ValkeyServer::pid() const {
+  return process_->pid();
+}
+std::string ValkeyServer::log() const {
+  return read_text(folder() + "/log");
+}
+
+RespClient ValkeyServer::connect() const {
+  auto observer = RespClient::tcp(port_);
+  if (!options_.password.empty()) {
+    const auto reply = observer.command({"AUTH", options_.password});
+    if (reply.is_error()) throw std::runtime_error("observer: AUTH: " + reply.text);
+  }
+  return observer;
+}
+
+RespReply ValkeyServer::command(const std::vector<std::string>& arguments) const {
+  auto reply = connect().command(arguments);
+  if (reply.is_error()) {
+    throw std::runtime_error("observer: " + arguments.at(0) + ": " + reply.text);
+  }
+  return reply;
+}
+
+void ValkeyServer::stop() {
+  process_->stop();
+}
+
+void ValkeyServer::kill() {
+  process_->signal(SIGKILL);
+  process_->wait(patience);
+}
+
+void ValkeyServer::start() {
+  // Somebody may hold the port for a moment: another test that looks for a free one.
+  if (!wait_until([this] { return try_start(); })) {
+    throw std::runtime_error("valkey-server does not start again:\n" + log());
+  }
+}
+
+void ValkeyServer::restart() {
+  stop();
+  start();
+}
+
+void ValkeyServer::pause() {
+  process_->signal(SIGSTOP);
+  if (!wait_until([this] { return process_state(pid()) == 'T'; })) {
+    throw std::runtime_error("valkey-server does not stop");
+  }
+}
+
+void ValkeyServer::resume() {
+  process_->signal(SIGCONT);
+}
+
+}  // namespace valkeycache::test
