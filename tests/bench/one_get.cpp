@@ -1,0 +1,44 @@
+// W1: one thread, one get at a time.
+#include "bench/measure.hpp"
+#include "bench/stage.hpp"
+
+namespace valkeycache::bench {
+namespace {
+
+// Calls get(i) again and again; each call's time ends where the next one's begins.
+template <class Get>
+void one_after_the_other(Clock::time_point until, Tally& tally, Get get) {
+  auto before = Clock::now();
+  while (before < until) {
+    get(tally.operations++);
+    const auto now = Clock::now();
+    tally.latencies_ns.push_back(static_cast<std::uint32_t>((now - before).count()));
+    before = now;
+  }
+}
+
+}  // namespace
+
+std::vector<Row> one_get(Stage& stage) {
+  const auto cache = stage.open();
+  const Entries entries(cache, 1000, 1024);
+  auto raw = stage.raw();
+
+  auto tallies =
+      take_turns(stage.options(), {{"raw hiredis",
+                                    [&](auto until, Tally& tally) {
+                                      one_after_the_other(until, tally, [&](std::size_t i) {
+                                        require_hit(*raw.call(entries.raw_get(i)), entries.bytes());
+                                      });
+                                    }},
+                                   {"ValkeyCache", [&](auto until, Tally& tally) {
+                                      one_after_the_other(until, tally, [&](std::size_t i) {
+                                        entries.require_hit(cache.get(entries.key(i)).get());
+                                      });
+                                    }}});
+  return {percentiles(tallies, 0.5).row("W1.p50", "us", 1, 0, "ratio <= 1.08"),
+          percentiles(tallies, 0.99).row("W1.p99", "us", 1, 0),
+          rates(tallies).row("W1.rate", "1/s", 1, 0)};
+}
+
+}  // namespace valkeycache::bench

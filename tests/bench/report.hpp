@@ -1,0 +1,17 @@
+// Rows as JSON and as a table for people.
+#pragma once
+
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "bench/bench.hpp"
+
+namespace valkeycache::bench {
+
+// A list of {name, value, unit, baseline, ratio, must, held}; what a row does not have is null.
+std::string to_json(const std::vector<Row>& rows);
+void print_header(std::ostream& out);
+void print_row(std::ostream& out, const Row& row);
+
+}  // namespace valkeycache::bench
