@@ -21,6 +21,7 @@ struct Options {
   int slices = 5;
   std::vector<std::string> only = {};  // names of groups; empty: all
   std::string out = {};                // a file for the JSON; empty: none
+  std::string table = {};              // a file of such JSON, to be shown as Markdown; empty: none
 };
 
 // One line of the report. What a row holds is told by its name in docs/benchmarks.md.
@@ -49,5 +50,13 @@ std::vector<Row> one_get(Stage& stage);
 std::vector<Row> threads(Stage& stage);
 std::vector<Row> in_flight(Stage& stage);
 std::vector<Row> batches(Stage& stage);
+std::vector<Row> latency(Stage& stage);
+std::vector<Row> sizes(Stage& stage);
+std::vector<Row> allocations(Stage& stage);
+std::vector<Row> instructions(Stage& stage);
+std::vector<Row> memory(Stage& stage);
+std::vector<Row> clear(Stage& stage);
+std::vector<Row> keys(Stage& stage);
+std::vector<Row> sign(Stage& stage);  // only where the Bedrock client is built
 
 }  // namespace valkeycache::bench

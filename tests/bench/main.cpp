@@ -12,13 +12,25 @@ namespace valkeycache::bench {
 namespace {
 
 constexpr Group groups[] = {
-    {"W1", one_get},
-    {"W2", threads},
-    {"W3", in_flight},
-    {"W4", batches},
+    {"W1", one_get},                 // one thread, one get at a time
+    {"W2", threads},                 // eight threads
+    {"W3", in_flight},               // 1,024 in flight
+    {"W4", batches},                 // a hundred keys at once
+    {"latency", latency},            // under a given load
+    {"size", sizes},                 // from 100 B to 1 MiB
+    {"clear", clear},                // of a whole prefix
+    {"memory", memory},              // of a client, of an operation
+    {"allocations", allocations},    // of an operation
+    {"instructions", instructions},  // of an operation
+    {"key", keys},                   // from a prompt
+#ifdef VALKEYCACHE_BENCH_SIGN
+    {"sign", sign},  // a request for Bedrock
+#endif
 };
 
 bool is_wanted(const Options& options, std::string_view name) {
+  // Valgrind takes seconds, which a test does not have.
+  if (options.only.empty() && options.smoke) return name != "instructions";
   return options.only.empty() || std::count(options.only.begin(), options.only.end(), name) > 0;
 }
 
@@ -30,6 +42,10 @@ int run(const Options& options) {
       return 2;
     }
   }
+  if (!options.table.empty()) {
+    std::cout << to_markdown(test::read_text(options.table));
+    return 0;
+  }
   Stage stage(options);
   std::vector<Row> rows;
   print_header(std::cout);
@@ -39,6 +55,11 @@ int run(const Options& options) {
       print_row(std::cout, row);
       rows.push_back(std::move(row));
     }
+  }
+  const auto not_held =
+      std::count_if(rows.begin(), rows.end(), [](const Row& row) { return held(row) == false; });
+  if (!options.smoke) {
+    std::cout << (not_held ? std::to_string(not_held) + " not held" : "all held") << std::endl;
   }
   if (!options.out.empty()) {
     std::ofstream out(options.out, std::ios::trunc);

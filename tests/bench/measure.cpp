@@ -1,9 +1,20 @@
 #include "bench/measure.hpp"
 
 #include <algorithm>
+#include <ctime>
 #include <stdexcept>
 
 namespace valkeycache::bench {
+
+namespace {
+
+std::chrono::nanoseconds cpu_time() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+}  // namespace
 
 double Tally::rate() const {
   return static_cast<double>(operations) / std::chrono::duration<double>(elapsed).count();
@@ -58,31 +69,47 @@ std::vector<std::vector<Tally>> take_turns(const Options& options, const std::ve
         // There and back, so that no side always follows the same one.
         const auto side = slice % 2 ? sides.size() - 1 - turn : turn;
         auto& tally = tallies[side].back();
+        const auto cpu = cpu_time();
         const auto start = Clock::now();
         sides[side].work(start + options.slice, tally);
         tally.elapsed += Clock::now() - start;
+        tally.cpu += cpu_time() - cpu;
       }
     }
   }
   return tallies;
 }
 
-Rounds rates(const std::vector<std::vector<Tally>>& tallies) {
+namespace {
+
+template <class Number>
+Rounds of_each(std::vector<std::vector<Tally>> tallies, Number number) {
   std::vector<std::vector<double>> values;
-  for (const auto& of_side : tallies) {
+  for (auto& of_side : tallies) {
     values.emplace_back();
-    for (const auto& tally : of_side) values.back().push_back(tally.rate());
+    for (auto& tally : of_side) values.back().push_back(number(tally));
   }
   return Rounds(std::move(values));
 }
 
-Rounds percentiles(std::vector<std::vector<Tally>>& tallies, double p) {
-  std::vector<std::vector<double>> values;
-  for (auto& of_side : tallies) {
-    values.emplace_back();
-    for (auto& tally : of_side) values.back().push_back(tally.percentile_us(p));
-  }
-  return Rounds(std::move(values));
+}  // namespace
+
+Rounds rates(const std::vector<std::vector<Tally>>& tallies) {
+  return of_each(tallies, [](const Tally& tally) { return tally.rate(); });
+}
+
+Rounds costs(const std::vector<std::vector<Tally>>& tallies) {
+  return of_each(tallies, [](const Tally& tally) { return 1e9 / tally.rate(); });
+}
+
+Rounds cpu_costs(const std::vector<std::vector<Tally>>& tallies) {
+  return of_each(tallies, [](const Tally& tally) {
+    return static_cast<double>(tally.cpu.count()) / static_cast<double>(tally.operations);
+  });
+}
+
+Rounds percentiles(const std::vector<std::vector<Tally>>& tallies, double p) {
+  return of_each(tallies, [p](Tally& tally) { return tally.percentile_us(p); });
 }
 
 }  // namespace valkeycache::bench

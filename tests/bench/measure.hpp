@@ -19,6 +19,7 @@ using Clock = std::chrono::steady_clock;
 struct Tally {
   std::uint64_t operations = 0;
   Clock::duration elapsed{};
+  std::chrono::nanoseconds cpu{};                // of this process, all threads
   std::vector<std::uint32_t> latencies_ns = {};  // where the side takes them
 
   [[nodiscard]] double rate() const;             // operations a second
@@ -48,8 +49,12 @@ class Rounds {
 
 // The tallies of each side in each round: [side][round]. Warms up before the first.
 std::vector<std::vector<Tally>> take_turns(const Options& options, const std::vector<Side>& sides);
+// These are rates (operations a second), costs (nanoseconds an operation, by the clock or of
+// processors) and latencies.
 Rounds rates(const std::vector<std::vector<Tally>>& tallies);
-Rounds percentiles(std::vector<std::vector<Tally>>& tallies, double p);
+Rounds costs(const std::vector<std::vector<Tally>>& tallies);
+Rounds cpu_costs(const std::vector<std::vector<Tally>>& tallies);
+Rounds percentiles(const std::vector<std::vector<Tally>>& tallies, double p);
 
 double median(std::vector<double> values);
 

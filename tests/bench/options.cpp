@@ -12,13 +12,15 @@ namespace {
   (status ? std::cerr : std::cout)
       << "usage: valkeycache_bench [--quick] [--only W1,W3] [--rounds N] [--slices N]\n"
          "                         [--slice-ms N] [--out FILE]\n"
+         "       valkeycache_bench --table FILE\n"
          "  --quick       short slices: a first impression, in under a minute\n"
          "  --smoke       the shortest run there is, to see that it works\n"
          "  --only LIST   these groups\n"
          "  --rounds N    rounds, whose median counts (5)\n"
          "  --slices N    turns of each side in a round (5; quick: 2)\n"
          "  --slice-ms N  length of a turn (200; quick: 50)\n"
-         "  --out FILE    the results as JSON\n";
+         "  --out FILE    the results as JSON\n"
+         "  --table FILE  measures nothing: such results as the README's table\n";
   std::exit(status);
 }
 
@@ -77,6 +79,8 @@ Options parse_options(int argc, char** argv) {
       options.slice = std::chrono::milliseconds(number(value));
     } else if (name == "--out") {
       options.out = value;
+    } else if (name == "--table") {
+      options.table = value;
     } else {
       usage(2);
     }

@@ -65,6 +65,9 @@ class Raw {
     return checked(RawReply(static_cast<redisReply*>(reply)));
   }
 
+  // For loops of one's own.
+  [[nodiscard]] redisContext* context() const noexcept { return context_.get(); }
+
  private:
   static RawReply checked(RawReply reply) {
     if (!reply || reply->type == REDIS_REPLY_ERROR) throw std::runtime_error("raw hiredis: reply");

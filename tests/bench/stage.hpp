@@ -30,9 +30,12 @@ class Entries {
   }
   [[nodiscard]] const RawCommand& raw_get(std::size_t i) const { return gets_[i % keys_.size()]; }
 
+  [[nodiscard]] bool is_hit(const Result<std::optional<std::string>>& result) const {
+    return result.has_value() && *result && (*result)->size() == bytes_;
+  }
   // A hit, or the benchmark is void.
   void require_hit(const Result<std::optional<std::string>>& result) const {
-    if (!result.has_value() || !*result || (*result)->size() != bytes_) fail(result);
+    if (!is_hit(result)) fail(result);
   }
 
  private:
