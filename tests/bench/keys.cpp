@@ -26,7 +26,7 @@ std::vector<Row> keys(Stage& stage) {
                                                 .temperature(0.7)
                                                 .prompt(prompt)
                                                 .build();
-                                        keep(key.value().text()[0]);
+                                        keep(static_cast<unsigned char>(key.value().text()[0]));
                                       })}});
     rows.push_back(costs(tallies).row(name, "ns", 1, 0));
   }

@@ -24,7 +24,8 @@ std::vector<Row> sizes(Stage& stage) {
   options.slices = std::max(1, options.slices / 2);
   std::vector<Row> rows;
   for (const auto& size : all_sizes) {
-    const std::size_t count = std::clamp<std::size_t>((32U << 20) / size.bytes, 8, 1000);
+    const std::size_t count =
+        std::clamp<std::size_t>((options.smoke ? 1U << 20 : 32U << 20) / size.bytes, 8, 1000);
     const std::size_t in_flight = std::clamp<std::size_t>((4U << 20) / size.bytes, 4, window);
     const Entries entries(cache, count, size.bytes);
     const auto turns = [&](std::size_t at_once) {
