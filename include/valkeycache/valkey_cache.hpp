@@ -19,9 +19,25 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace valkeycache::inline v0 {
+
+// A copy of what was read, in this process: a hit there costs no round trip. docs/near_cache.md
+struct NearCacheOptions {
+  // Of keys, values, objects kept with them and overhead, altogether. 0: no near cache. An entry
+  // that takes more than a quarter of its shard (of at least 4 MiB, or of all) is not kept.
+  std::size_t max_bytes = 0;
+  // A server that does not tell of changes (RESP2, or CLIENT TRACKING refused): no entry is served
+  // for longer than this after it was asked for. That is how stale a hit may be then.
+  std::chrono::milliseconds max_age{1000};
+  // A server that does: while there are entries it is asked for a sign of life this often, and
+  // nothing is served when there was none for twice as long. That is how stale a hit may be when a
+  // connection dies without a word; otherwise what others change counts as soon as the push about
+  // it is read.
+  std::chrono::milliseconds heartbeat{1000};
+};
 
 struct ValkeyCacheOptions {
   // In front of every key; ':' is appended unless it ends in ':' or '/', so that prefix "llm" never
@@ -57,6 +73,9 @@ struct ValkeyCacheOptions {
   // All values of one reply together (MGET); the rest likewise.
   std::size_t max_reply_bytes = std::size_t{256} << 20;
 
+  // Off unless max_bytes is set. Without effect on memory://.
+  NearCacheOptions near_cache = {};
+
   // How long destroying the last handle may wait for stores under way.
   std::chrono::milliseconds close_timeout{1000};
 
@@ -77,6 +96,14 @@ struct ClearOptions {
   std::function<void(std::uint64_t)> progress = {};
 };
 
+// Why hits of the near cache can be trusted.
+enum class NearCoherence : std::uint8_t {
+  off,       // nothing is served from it: not asked for, not connected, or no sign of life
+  tracking,  // the server tells of changes
+  max_age,   // it does not: NearCacheOptions::max_age bounds how stale a hit may be
+};
+VALKEYCACHE_API const char* to_string(NearCoherence coherence) noexcept;
+
 // Counters since opening; read one by one, so not a consistent cut.
 struct ValkeyCacheStats {
   std::uint64_t gets = 0;  // keys asked for
@@ -95,6 +122,14 @@ struct ValkeyCacheStats {
   std::uint64_t in_flight = 0;  // commands queued or awaiting a reply, now
   bool connected = false;
   int protocol = 0;  // RESP version in use: 3 or 2; 0: not connected
+  // The near cache. Its hits are among gets and hits, too.
+  std::uint64_t near_hits = 0;
+  std::uint64_t near_misses = 0;         // single gets that it was asked for in vain
+  std::uint64_t near_entries = 0;        // now
+  std::uint64_t near_bytes = 0;          // now; never more than NearCacheOptions::max_bytes
+  std::uint64_t near_evictions = 0;      // for want of room
+  std::uint64_t near_invalidations = 0;  // entries dropped because they might be stale
+  NearCoherence near_coherence = NearCoherence::off;
 };
 
 struct KeyValue {
@@ -105,8 +140,36 @@ struct KeyValue {
 
 namespace detail {
 class CacheHandle;
+class NearEntry;
 struct CacheAccess;
+// Its address names the type.
+template <class T>
+inline constexpr char type_mark = 0;
 }  // namespace detail
+
+// What the near cache has under a key: the value's bytes and, once somebody has kept one there, an
+// object made of them, so that they are parsed once and not at every hit. Stays readable for as
+// long as it is held; thread-safe.
+class VALKEYCACHE_API NearHit {
+ public:
+  // No hit.
+  NearHit() noexcept = default;
+  explicit operator bool() const noexcept { return entry_ != nullptr; }
+  // Of a hit only. As it was set.
+  [[nodiscard]] const std::string& value() const noexcept;
+  // Of a hit only. What ValkeyCache::keep() was given, if that was a T; null otherwise. Lives as
+  // long as this handle.
+  template <class T>
+  [[nodiscard]] const T* object() const noexcept {
+    return static_cast<const T*>(object_of(&detail::type_mark<T>));
+  }
+
+ private:
+  friend class ValkeyCache;
+  explicit NearHit(std::shared_ptr<detail::NearEntry> entry) noexcept : entry_(std::move(entry)) {}
+  [[nodiscard]] const void* object_of(const void* type) const noexcept;
+  std::shared_ptr<detail::NearEntry> entry_;
+};
 
 class VALKEYCACHE_API ValkeyCache {
  public:
@@ -117,12 +180,26 @@ class VALKEYCACHE_API ValkeyCache {
   static Result<ValkeyCache> open(std::string_view uri, ValkeyCacheOptions options = {});
   static Result<ValkeyCache> open(ValkeyCacheOptions options);
 
-  // GET. The value's bytes as they were set; nullopt: no such entry. An empty value is a hit.
+  // GET. The value's bytes as they were set; nullopt: no such entry. An empty value is a hit. With
+  // a near cache: at once what that has, else GET and PTTL, which fill it.
   Future<std::optional<std::string>> get(const CacheKey& key, CallOptions options = {}) const;
   // MGET, at most 512 keys each. Results in the order of the keys, each with its own success. An
-  // empty list does no I/O.
+  // empty list does no I/O. With a near cache: what that has, and MGET of the rest, which does not
+  // fill it.
   Future<std::vector<Result<std::optional<std::string>>>> get(std::vector<CacheKey> keys,
                                                               CallOptions options = {}) const;
+
+  // The near cache alone: no I/O, no waiting. A hit counts as a get; a miss does not, since the
+  // get() that follows counts it. By the key, or by its path() where the key itself is not at hand.
+  [[nodiscard]] NearHit find_near(const CacheKey& key) const { return find_near(key.path()); }
+  [[nodiscard]] NearHit find_near(std::string_view path) const;
+  // Keeps an object made of the hit's value with it, for later hits. `bytes` is what it takes of
+  // NearCacheOptions::max_bytes. False when it is not kept: there is one already, the entry has
+  // gone, or it is too large.
+  template <class T>
+  bool keep(const NearHit& hit, std::shared_ptr<const T> object, std::size_t bytes) const {
+    return keep_object(hit, std::move(object), &detail::type_mark<T>, bytes);
+  }
 
   // SET k v EX s (PX ms where the TTL has a fraction of a second). TTL: this one, else the
   // options', else none.
@@ -171,6 +248,8 @@ class VALKEYCACHE_API ValkeyCache {
 
  private:
   friend struct detail::CacheAccess;
+  bool keep_object(const NearHit& hit, std::shared_ptr<const void> object, const void* type,
+                   std::size_t bytes) const;
   explicit ValkeyCache(std::shared_ptr<detail::CacheHandle> handle) noexcept
       : handle_(std::move(handle)) {}
   // Destroying the last copy ends pending gets with ErrorCode::closed and gives pending stores up

@@ -11,6 +11,8 @@
 namespace valkeycache::inline v0 {
 namespace detail {
 
+class NearTier;
+
 // Sans-threads: all calls come from one thread, the cache's I/O thread, except where noted.
 class Backend {
  public:
@@ -46,6 +48,9 @@ class Backend {
     std::size_t bytes = 0;
   };
   [[nodiscard]] virtual Load load() const = 0;
+
+  // The near cache, where there is one; the same for the backend's whole life.
+  [[nodiscard]] virtual NearTier* near() noexcept { return nullptr; }
 
   // From any thread.
   [[nodiscard]] virtual bool connected() const noexcept = 0;

@@ -6,6 +6,7 @@
 
 #include "base/fork.hpp"
 #include "base/io_thread.hpp"
+#include "valkey/near_tier.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -23,7 +24,8 @@ CacheCore::CacheCore(ValkeyCacheOptions options, const MakeBackend& make_backend
       context_(std::make_shared<const CallbackContext>(
           CallbackContext{.executor = options_.executor, .log = options_.log})),
       fork_generation_(fork_generation()),
-      backend_(make_backend(options_, poller_, counters_)) {}
+      backend_(make_backend(options_, poller_, counters_)),
+      near_(backend_->near()) {}
 
 CacheCore::~CacheCore() = default;
 
@@ -184,6 +186,7 @@ ValkeyCacheStats CacheCore::stats() const {
     const std::lock_guard lock(mutex_);
     stats.in_flight = taken_.commands + inbox_.commands.size();
   }
+  if (const auto* tier = near()) tier->add_to(stats, SteadyTime::clock::now());
   return stats;
 }
 

@@ -54,6 +54,8 @@ class CacheCore final : public CancelSink, public std::enable_shared_from_this<C
   }
   [[nodiscard]] Counters& counters() noexcept { return counters_; }
   [[nodiscard]] bool connected() const noexcept { return backend_->connected(); }
+  // Null where there is none, and in the child of a fork(), where its locks may be held for ever.
+  [[nodiscard]] NearTier* near() const noexcept { return near_ && !forked() ? near_ : nullptr; }
   [[nodiscard]] ValkeyCacheStats stats() const;
 
  private:
@@ -89,6 +91,7 @@ class CacheCore final : public CancelSink, public std::enable_shared_from_this<C
   Counters counters_;
   Poller poller_;
   std::unique_ptr<Backend> backend_;
+  NearTier* const near_;
   std::thread thread_;
 
   mutable std::mutex mutex_;

@@ -7,6 +7,7 @@
 
 #include "valkey/decode.hpp"
 #include "valkey/glob.hpp"
+#include "valkey/near_tier.hpp"
 #include "valkey/wire.hpp"
 
 namespace valkeycache::inline v0 {
@@ -46,6 +47,7 @@ class ClearJob final : public FutureState<std::uint64_t> {
   [[nodiscard]] SteadyTime step_deadline() const;
   void tell_progress();
   void settle();
+  void forget_near();
 
   CacheCore& core_;
   const std::string prefix_;
@@ -171,8 +173,17 @@ void ClearJob::tell_progress() {
   }
 }
 
+// What is near may have gone from the server long ago, so it is cleared by itself, not by the
+// pages.
+void ClearJob::forget_near() {
+  auto* near = core_.near();
+  if (!near) return;
+  near->invalidate_prefix(std::string_view(prefix_).substr(core_.options().prefix.size()));
+}
+
 void ClearJob::settle() {
   if (steps_under_way_ != 0) return;
+  forget_near();
   if (error_) {
     error_->maybe_applied = error_->maybe_applied || removed_ != 0;
     complete(*std::move(error_));

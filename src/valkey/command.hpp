@@ -48,6 +48,9 @@ class Command {
   virtual void add_ref() noexcept = 0;
   virtual void release() noexcept = 0;
 
+  // Of a command that is answered by several replies, each but the last. Again from the first when
+  // it is sent again. False as below.
+  [[nodiscard]] virtual bool on_early_reply(Reply&& /*reply*/) { return false; }
   // Exactly one of the two, once, on the I/O thread; then publish(), perhaps after others' results
   // were taken in too.
   // on_reply() is false when no such reply can belong to the command: then none that follow can be
@@ -71,6 +74,8 @@ class Command {
   SteadyTime deadline = SteadyTime::max();
   Effect effect = Effect::none;
   std::uint8_t times_sent = 0;
+  std::uint8_t replies =
+      1;  // that `request` is answered by; of more, it counts error replies itself
 
   // Links of the structures of the I/O thread that it stands in.
   struct Links {

@@ -18,14 +18,20 @@ std::chrono::milliseconds stall_limit(const ValkeyCacheOptions& options) {
   return std::max<std::chrono::milliseconds>(std::chrono::seconds(5), options.command_timeout * 3);
 }
 
+std::optional<NearTier> make_near(const ValkeyCacheOptions& options) {
+  if (options.near_cache.max_bytes == 0) return std::nullopt;
+  return std::optional<NearTier>(std::in_place, options.near_cache, options.prefix);
+}
+
 }  // namespace
 
 Connection::Connection(const ValkeyCacheOptions& options, Poller& poller, Counters& counters)
     : options_(options),
       poller_(poller),
       counters_(counters),
+      near_(make_near(options)),
       pipeline_({.value_bytes = options.max_value_bytes, .reply_bytes = options.max_reply_bytes},
-                counters, SteadyTime::clock::now()),
+                counters, SteadyTime::clock::now(), near()),
       resolver_([&poller] { poller.wake(); }),
       backoff_(options.reconnect_base, options.reconnect_cap, std::random_device{}()),
       buffer_(std::make_unique<char[]>(read_size)) {}
@@ -59,6 +65,9 @@ std::optional<SteadyTime> Connection::next_time() const {
     case State::ready:
       if (pipeline_.slots_in_flight() != 0) {
         next = std::min(next, last_progress_ + stall_limit(options_));
+      }
+      if (near_ && !(heartbeat_ && heartbeat_->under_way())) {
+        next = std::min(next, near_->heartbeat_due().value_or(SteadyTime::max()));
       }
       break;
   }
@@ -198,6 +207,7 @@ void Connection::carry_handshake(SteadyTime now, Poller::Ready ready) {
         case Handshake::Progress::done:
           state_ = State::ready;
           protocol_.store(handshake_->protocol(), std::memory_order_relaxed);
+          if (near_) near_->connected(handshake_->tracking(), now);
           handshake_.reset();
           trouble_.reset();
           trouble_told_ = false;
@@ -235,6 +245,7 @@ void Connection::attempt_failed(Error why, SteadyTime now, bool refused) {
 // --- being connected ---
 
 void Connection::carry_commands(SteadyTime now, Poller::Ready ready) {
+  if (near_) keep_near_honest(now);
   // Written first: the server works while we read. What a full socket refuses waits for EPOLLOUT.
   const bool was_waiting = pipeline_.slots_in_flight() != 0;
   if (!write_commands(now)) {
@@ -312,7 +323,22 @@ bool Connection::read_replies(SteadyTime now) {
   return true;
 }
 
+void Connection::keep_near_honest(SteadyTime now) {
+  if (heartbeat_ && heartbeat_->under_way()) return;
+  const auto due = near_->heartbeat_due();
+  if (!due || now < *due) return;
+  heartbeat_ = Ref<Heartbeat>::adopt(new Heartbeat(*near_, now));
+  pipeline_.add(Ref<Command>::share(heartbeat_.get()));
+}
+
+void Connection::begin_closing() {
+  if (near_) near_->disconnected();
+  pipeline_.fail_all_but_stores(error_closed());
+}
+
 void Connection::lost(Error why, SteadyTime now) {
+  // First: nothing that it held may be served any more when others learn of the loss.
+  if (near_) near_->disconnected();
   drop_transport();
   log(LogLevel::warning, "connection lost: " + why.message);
   pipeline_.disconnected(why);

@@ -13,6 +13,8 @@
 #include "valkey/backend.hpp"
 #include "valkey/backoff.hpp"
 #include "valkey/handshake.hpp"
+#include "valkey/near_commands.hpp"
+#include "valkey/near_tier.hpp"
 #include "valkey/pipeline.hpp"
 #include "valkey/poller.hpp"
 #include "valkey/resolver.hpp"
@@ -32,7 +34,7 @@ class Connection final : public Backend {
   void drive(SteadyTime now, Poller::Ready ready) override;
   [[nodiscard]] std::optional<SteadyTime> next_time() const override;
   void publish() override { pipeline_.publish(); }
-  void begin_closing() override { pipeline_.fail_all_but_stores(error_closed()); }
+  void begin_closing() override;
   void finish_closing() override { pipeline_.fail_all(error_closed()); }
   [[nodiscard]] bool idle() const override { return pipeline_.idle(); }
   std::uint64_t mark_stores() override { return pipeline_.close_store_epoch(); }
@@ -40,6 +42,7 @@ class Connection final : public Backend {
     return pipeline_.stores_done_until(mark);
   }
   [[nodiscard]] Load load() const override { return {pipeline_.load(), pipeline_.load_bytes()}; }
+  [[nodiscard]] NearTier* near() noexcept override { return near_ ? &*near_ : nullptr; }
   [[nodiscard]] bool connected() const noexcept override { return protocol() != 0; }
   [[nodiscard]] int protocol() const noexcept override {
     return protocol_.load(std::memory_order_relaxed);
@@ -62,12 +65,16 @@ class Connection final : public Backend {
   // The attempt failed. A refusal by the server itself also ends the calls that wait.
   void attempt_failed(Error why, SteadyTime now, bool refused);
   void lost(Error why, SteadyTime now);
+  // Asks the server for a sign of life when the near cache needs one.
+  void keep_near_honest(SteadyTime now);
   void log(LogLevel level, const std::string& message) const;
 
   const ValkeyCacheOptions& options_;
   Poller& poller_;
   Counters& counters_;
+  std::optional<NearTier> near_;  // before the pipeline, whose commands refer to it
   Pipeline pipeline_;
+  Ref<Heartbeat> heartbeat_;  // the last one
   Resolver resolver_;
   Backoff backoff_;
 

@@ -26,6 +26,12 @@ Handshake::Handshake(const ValkeyCacheOptions& options)
     append_request(requests_, {"SELECT", std::to_string(database_)});
     awaited_.push_back(Step::select);
   }
+  if (options.near_cache.max_bytes != 0) {
+    // Without NOLOOP: our own writes come back as pushes too. The near cache forgets what we write
+    // by itself, but whoever may reorder commands one day finds it safe.
+    append_request(requests_, {"CLIENT", "TRACKING", "ON"});
+    awaited_.push_back(Step::tracking);
+  }
   if (!options.client_name.empty()) {
     append_request(requests_, {"CLIENT", "SETNAME", options.client_name});
     awaited_.push_back(Step::client);
@@ -102,6 +108,9 @@ Handshake::Progress Handshake::take(Step step, const Reply& reply) {
       }
       if (reply.type != Reply::Type::status) return fail(unexpected_reply("SELECT"));
       break;
+    case Step::tracking:
+      tracking_ = reply.type == Reply::Type::status;
+      [[fallthrough]];
     case Step::client:  // courtesies: ElastiCache Serverless and strict ACLs refuse them
       if (!refused && reply.type != Reply::Type::status) return fail(unexpected_reply("CLIENT"));
       break;

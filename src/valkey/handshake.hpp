@@ -1,5 +1,5 @@
-// What is said on a new connection before anything else: AUTH, HELLO 3, SELECT, CLIENT SETNAME and
-// CLIENT SETINFO, in one write.
+// What is said on a new connection before anything else: AUTH, HELLO 3, SELECT, CLIENT TRACKING
+// (for a near cache), CLIENT SETNAME and CLIENT SETINFO, in one write.
 #pragma once
 
 #include <valkeycache/valkey_cache.hpp>
@@ -28,11 +28,14 @@ class Handshake {
 
   // After `done`: 3, or 2 where the server does not know HELLO.
   [[nodiscard]] int protocol() const noexcept { return protocol_; }
+  // After `done`: the server tells of changes to what is read, by pushes. (A server that speaks
+  // RESP2 may say yes to the question, and tells of nothing.)
+  [[nodiscard]] bool tracking() const noexcept { return tracking_ && protocol_ == 3; }
   // After `failed`.
   [[nodiscard]] const Error& error() const noexcept { return error_; }
 
  private:
-  enum class Step : std::uint8_t { auth, hello, select, client };
+  enum class Step : std::uint8_t { auth, hello, select, tracking, client };
   Progress take(Step step, const Reply& reply);
   Progress fail(Error error);
 
@@ -41,6 +44,7 @@ class Handshake {
   ReplyReader reader_;
   int database_;
   int protocol_ = 2;
+  bool tracking_ = false;
   Error error_;
 };
 

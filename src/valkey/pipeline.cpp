@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "valkey/near_tier.hpp"
+
 namespace valkeycache::inline v0 {
 namespace detail {
 
@@ -20,8 +22,8 @@ Error timed_out(const Command& command) {
 
 }  // namespace
 
-Pipeline::Pipeline(ReplyLimits limits, Counters& counters, SteadyTime now)
-    : limits_(limits), counters_(counters), timers_(now) {}
+Pipeline::Pipeline(ReplyLimits limits, Counters& counters, SteadyTime now, NearTier* near)
+    : limits_(limits), counters_(counters), near_(near), timers_(now) {}
 
 Pipeline::~Pipeline() {
   fail_all({.code = ErrorCode::closed, .message = "the cache is being destroyed"});
@@ -182,7 +184,8 @@ std::string_view Pipeline::to_send() {
     command->in_flight = true;
     ++command->times_sent;
     command->reply_slot = first_slot_ + slots_.size();
-    slots_.push_back({Ref<Command>::adopt(command), stream_encoded_, command->request.size()});
+    slots_.push_back(
+        {Ref<Command>::adopt(command), stream_encoded_, command->request.size(), command->replies});
     out_ += command->request;
     stream_encoded_ += command->request.size();
   }
@@ -221,8 +224,19 @@ Pipeline::Fed Pipeline::feed(std::string_view bytes) {
       case ReplyReader::Next::reply:
         break;
     }
-    if (reply.type == Reply::Type::push) continue;  // nothing was subscribed to
+    if (reply.type == Reply::Type::push) {
+      if (near_) near_->take_push(reply);
+      continue;
+    }
     if (slots_.empty()) return Fed::unsolicited;
+    if (slots_.front().replies > 1) {
+      auto& slot_of_many = slots_.front();
+      --slot_of_many.replies;
+      if (!slot_of_many.command || slot_of_many.command->on_early_reply(std::move(reply))) continue;
+      fail(*slot_of_many.command,
+           {.code = ErrorCode::protocol_error, .message = "the server sent an unexpected reply"});
+      return Fed::malformed;
+    }
     auto slot = std::move(slots_.front());
     slots_.pop_front();
     ++first_slot_;
@@ -231,7 +245,7 @@ Pipeline::Fed Pipeline::feed(std::string_view bytes) {
     auto& command = *slot.command;
     command.in_flight = false;
     timers_.remove(&command);
-    if (reply.type == Reply::Type::error) counters_.errors.add();
+    if (reply.type == Reply::Type::error && command.replies == 1) counters_.errors.add();
     const bool fits = command.on_reply(std::move(reply), counters_);
     finish(command);
     outcomes_.push_back(std::move(slot.command));

@@ -22,9 +22,12 @@
 namespace valkeycache::inline v0 {
 namespace detail {
 
+class NearTier;
+
 class Pipeline {
  public:
-  Pipeline(ReplyLimits limits, Counters& counters, SteadyTime now);
+  // `near`, where there is one, is told of what the server pushes, in the order of its replies.
+  Pipeline(ReplyLimits limits, Counters& counters, SteadyTime now, NearTier* near = nullptr);
   ~Pipeline();
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
@@ -85,6 +88,7 @@ class Pipeline {
     Ref<Command> command;
     std::uint64_t begins;  // position of its first byte in the stream of requests
     std::size_t bytes;
+    std::uint8_t replies;  // still to come
   };
   using WaitingList = CommandList<&Command::waiting_links>;
 
@@ -94,6 +98,7 @@ class Pipeline {
 
   ReplyLimits limits_;
   Counters& counters_;
+  NearTier* const near_;
   std::optional<ReplyReader> reader_;
   TimerWheel timers_;
 

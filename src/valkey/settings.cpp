@@ -20,7 +20,8 @@ bool is_client_name(std::string_view name) {
 void clamp_times(ValkeyCacheOptions& options) {
   constexpr std::chrono::milliseconds longest = std::chrono::hours(24 * 365);
   for (auto* time : {&options.connect_timeout, &options.command_timeout, &options.reconnect_base,
-                     &options.reconnect_cap, &options.close_timeout}) {
+                     &options.reconnect_cap, &options.close_timeout, &options.near_cache.max_age,
+                     &options.near_cache.heartbeat}) {
     *time = std::min(*time, longest);
   }
 }
@@ -60,6 +61,10 @@ Result<ValkeyCacheOptions> checked(ValkeyCacheOptions options) {
     return invalid("reconnect_cap is less than reconnect_base");
   }
   if (options.close_timeout.count() < 0) return invalid("close_timeout is negative");
+  if (!positive(options.near_cache.max_age)) return invalid("near_cache.max_age must be positive");
+  if (!positive(options.near_cache.heartbeat)) {
+    return invalid("near_cache.heartbeat must be positive");
+  }
   clamp_times(options);
   if (options.max_queued_commands == 0) return invalid("max_queued_commands is 0");
   if (options.max_queued_bytes == 0) return invalid("max_queued_bytes is 0");

@@ -11,6 +11,8 @@
 #include "valkey/connection.hpp"
 #include "valkey/decode.hpp"
 #include "valkey/memory_backend.hpp"
+#include "valkey/near_commands.hpp"
+#include "valkey/near_tier.hpp"
 #include "valkey/scripts.hpp"
 #include "valkey/settings.hpp"
 #include "valkey/wire.hpp"
@@ -108,6 +110,73 @@ Future<T> send(CacheCore& core, std::string request, typename CommandFuture<T>::
   return FutureAccess::make<T>(std::move(future));
 }
 
+// The near tier's copy goes with every write, once the command has its place in the order.
+template <class T>
+Future<T> forgetting(const CacheCore& core, const CacheKey& key, Future<T> sent) {
+  if (auto* near = core.near()) near->invalidate(key.path());
+  return sent;
+}
+
+// GET by way of the near tier.
+Future<detail::Value> near_get(CacheCore& core, detail::NearTier& near, const CacheKey& key,
+                               const CallOptions& options) {
+  if (!options.stop_token.stop_requested()) {
+    if (const auto entry = near.find(key.path(), detail::SteadyTime::clock::now(), true)) {
+      Promise<detail::Value> promise(core.context());
+      promise.set(detail::Value(entry->value()));
+      return promise.future();
+    }
+  }
+  core.counters().gets.add();
+  auto command = Ref<detail::FillingGet>::adopt(new detail::FillingGet(near, key));
+  command->set_context(core.context());
+  const auto wire_key = core.options().prefix + key.path();
+  detail::append_request(command->request, {"GET", wire_key});
+  detail::append_request(command->request, {"PTTL", wire_key});
+  command->deadline = core.deadline_for(options);
+  auto future = Ref<detail::FutureState<detail::Value>>::share(command.get());
+  core.submit(Ref<Command>::adopt(command.detach()), options.stop_token);
+  return FutureAccess::make<detail::Value>(std::move(future));
+}
+
+// MGETs of those keys that the tier does not have.
+Future<std::vector<Result<detail::Value>>> near_get(CacheCore& core, detail::NearTier& near,
+                                                    const std::vector<CacheKey>& keys,
+                                                    const CallOptions& options) {
+  auto batch = Ref<BatchFuture<detail::Value>>::adopt(new BatchFuture<detail::Value>(keys.size()));
+  batch->set_context(core.context());
+  const auto deadline = core.deadline_for(options);
+  const auto now = detail::SteadyTime::clock::now();
+  const bool look = !options.stop_token.stop_requested();
+  std::vector<std::size_t> missing;
+  const auto fetch = [&] {
+    if (missing.empty()) return;
+    core.counters().gets.add(missing.size());
+    std::string request;
+    append_request_header(request, missing.size() + 1);
+    append_argument(request, "MGET");
+    for (const auto index : missing) {
+      append_argument(request, core.options().prefix + keys[index].path());
+    }
+    auto part = Ref<detail::SparseGetPart>::adopt(
+        new detail::SparseGetPart(batch, std::exchange(missing, {})));
+    part->request = std::move(request);
+    part->deadline = deadline;
+    core.submit(std::move(part), options.stop_token);
+  };
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (const auto entry = look ? near.find(keys[i].path(), now, false) : nullptr) {
+      batch->result(i) = detail::Value(entry->value());
+      continue;
+    }
+    missing.push_back(i);
+    if (missing.size() == keys_per_mget) fetch();
+  }
+  fetch();
+  batch->seal();
+  return FutureAccess::make<std::vector<Result<detail::Value>>>(std::move(batch));
+}
+
 // Errors that are found before anything is sent count too.
 template <class T>
 Future<T> refuse(CacheCore& core, Error error) {
@@ -179,9 +248,23 @@ Result<ValkeyCache> ValkeyCache::open(std::string_view uri, ValkeyCacheOptions o
 Future<std::optional<std::string>> ValkeyCache::get(const CacheKey& key,
                                                     CallOptions options) const {
   auto& core = handle_->core();
+  if (auto* near = core.near()) return near_get(core, *near, key, options);
   core.counters().gets.add();
   return send<std::optional<std::string>>(core, detail::make_request({"GET", wire_key(key)}),
                                           &detail::decode_value, Command::Effect::none, options);
+}
+
+NearHit ValkeyCache::find_near(std::string_view path) const {
+  auto* near = handle_->core().near();
+  return near ? NearHit(near->find(path, detail::SteadyTime::clock::now(), false)) : NearHit();
+}
+
+bool ValkeyCache::keep_object(const NearHit& hit, std::shared_ptr<const void> object,
+                              const void* type, std::size_t bytes) const {
+  auto* near = handle_->core().near();
+  return near && hit &&
+         near->attach(*hit.entry_, std::move(object), type, bytes,
+                      detail::SteadyTime::clock::now());
 }
 
 Future<void> ValkeyCache::set(const CacheKey& key, std::string value, Ttl ttl,
@@ -189,8 +272,9 @@ Future<void> ValkeyCache::set(const CacheKey& key, std::string value, Ttl ttl,
   auto& core = handle_->core();
   auto request = set_request(core, wire_key(key), value, ttl, false);
   if (!request) return refuse<void>(core, std::move(request).error());
-  return send<void>(core, *std::move(request), &detail::decode_stored, Command::Effect::store,
-                    options);
+  return forgetting(handle_->core(), key,
+                    send<void>(core, *std::move(request), &detail::decode_stored,
+                               Command::Effect::store, options));
 }
 
 Future<bool> ValkeyCache::set_if_absent(const CacheKey& key, std::string value, Ttl ttl,
@@ -198,31 +282,36 @@ Future<bool> ValkeyCache::set_if_absent(const CacheKey& key, std::string value, 
   auto& core = handle_->core();
   auto request = set_request(core, wire_key(key), value, ttl, true);
   if (!request) return refuse<bool>(core, std::move(request).error());
-  return send<bool>(core, *std::move(request), &detail::decode_stored_if_absent,
-                    Command::Effect::store, options);
+  return forgetting(handle_->core(), key,
+                    send<bool>(core, *std::move(request), &detail::decode_stored_if_absent,
+                               Command::Effect::store, options));
 }
 
 Future<bool> ValkeyCache::erase_if(const CacheKey& key, std::string value,
                                    CallOptions options) const {
-  return send<bool>(
-      handle_->core(),
-      detail::make_request({"EVAL", detail::erase_if_script, "1", wire_key(key), value}),
-      &detail::decode_erased, Command::Effect::change, options);
+  return forgetting(
+      handle_->core(), key,
+      send<bool>(handle_->core(),
+                 detail::make_request({"EVAL", detail::erase_if_script, "1", wire_key(key), value}),
+                 &detail::decode_erased, Command::Effect::change, options));
 }
 
 Future<bool> ValkeyCache::expire_if(const CacheKey& key, std::string value, Ttl ttl,
                                     CallOptions options) const {
   auto& core = handle_->core();
   if (!ttl.is_finite()) return refuse<bool>(core, invalid("expire_if needs a finite, valid ttl"));
-  return send<bool>(core,
-                    detail::make_request({"EVAL", detail::expire_if_script, "1", wire_key(key),
-                                          value, std::to_string(ttl.duration().count())}),
-                    &detail::decode_expired, Command::Effect::change, options);
+  return forgetting(
+      handle_->core(), key,
+      send<bool>(core,
+                 detail::make_request({"EVAL", detail::expire_if_script, "1", wire_key(key), value,
+                                       std::to_string(ttl.duration().count())}),
+                 &detail::decode_expired, Command::Effect::change, options));
 }
 
 Future<bool> ValkeyCache::erase(const CacheKey& key, CallOptions options) const {
-  return send<bool>(handle_->core(), detail::make_request({"DEL", wire_key(key)}),
-                    &detail::decode_erased, Command::Effect::change, options);
+  return forgetting(handle_->core(), key,
+                    send<bool>(handle_->core(), detail::make_request({"DEL", wire_key(key)}),
+                               &detail::decode_erased, Command::Effect::change, options));
 }
 
 Future<bool> ValkeyCache::touch(const CacheKey& key, Ttl ttl, CallOptions options) const {
@@ -230,11 +319,12 @@ Future<bool> ValkeyCache::touch(const CacheKey& key, Ttl ttl, CallOptions option
   if (!ttl.is_finite()) return refuse<bool>(core, invalid("touch needs a finite, valid ttl"));
   const auto milliseconds = ttl.duration().count();
   const bool seconds = in_whole_seconds(ttl);
-  return send<bool>(
-      core,
-      detail::make_request({seconds ? "EXPIRE" : "PEXPIRE", wire_key(key),
-                            std::to_string(seconds ? milliseconds / 1000 : milliseconds)}),
-      &detail::decode_expired, Command::Effect::change, options);
+  return forgetting(handle_->core(), key,
+                    send<bool>(core,
+                               detail::make_request(
+                                   {seconds ? "EXPIRE" : "PEXPIRE", wire_key(key),
+                                    std::to_string(seconds ? milliseconds / 1000 : milliseconds)}),
+                               &detail::decode_expired, Command::Effect::change, options));
 }
 
 Future<std::optional<Ttl>> ValkeyCache::ttl(const CacheKey& key, CallOptions options) const {
@@ -247,6 +337,7 @@ Future<std::optional<Ttl>> ValkeyCache::ttl(const CacheKey& key, CallOptions opt
 Future<std::vector<Result<std::optional<std::string>>>> ValkeyCache::get(
     std::vector<CacheKey> keys, CallOptions options) const {
   auto& core = handle_->core();
+  if (auto* near = core.near()) return near_get(core, *near, keys, options);
   core.counters().gets.add(keys.size());
   auto batch = Ref<BatchFuture<detail::Value>>::adopt(new BatchFuture<detail::Value>(keys.size()));
   batch->set_context(core.context());
@@ -269,6 +360,7 @@ Future<std::vector<Result<std::optional<std::string>>>> ValkeyCache::get(
 Future<std::vector<Result<void>>> ValkeyCache::set(std::vector<KeyValue> entries,
                                                    CallOptions options) const {
   auto& core = handle_->core();
+  auto* const near = core.near();
   auto batch = Ref<BatchFuture<void>>::adopt(new BatchFuture<void>(entries.size()));
   batch->set_context(core.context());
   const auto deadline = core.deadline_for(options);
@@ -285,6 +377,7 @@ Future<std::vector<Result<void>>> ValkeyCache::set(std::vector<KeyValue> entries
     part->effect = Command::Effect::store;
     part->deadline = deadline;
     core.submit(std::move(part), options.stop_token);
+    if (near) near->invalidate(entry.key.path());
   }
   batch->seal();
   return FutureAccess::make<std::vector<Result<void>>>(std::move(batch));

@@ -96,5 +96,32 @@ TEST(Handshake, WhatIsNoValkeyIsAProtocolError) {
   EXPECT_EQ(failure({}, "$536870912\r\n").code, ErrorCode::protocol_error);
 }
 
+ValkeyCacheOptions with_near_cache() {
+  ValkeyCacheOptions options;
+  options.client_name.clear();
+  options.near_cache.max_bytes = 1 << 20;
+  return options;
+}
+
+TEST(Handshake, AsksForTrackingWhereThereIsANearCache) {
+  Handshake handshake(with_near_cache());
+  EXPECT_EQ(handshake.requests(),
+            make_request({"HELLO", "3"}) + make_request({"CLIENT", "TRACKING", "ON"}) + setinfo);
+  EXPECT_EQ(handshake.feed(hello_reply + "+OK\r\n+OK\r\n+OK\r\n"), Progress::done);
+  EXPECT_TRUE(handshake.tracking());
+}
+
+TEST(Handshake, TrackingMayBeRefused) {
+  Handshake handshake(with_near_cache());
+  EXPECT_EQ(handshake.feed(hello_reply + "-NOPERM no\r\n+OK\r\n+OK\r\n"), Progress::done);
+  EXPECT_FALSE(handshake.tracking());
+}
+
+TEST(Handshake, TrackingIsWorthNothingInResp2) {
+  Handshake handshake(with_near_cache());
+  EXPECT_EQ(handshake.feed("-ERR unknown command\r\n+OK\r\n+OK\r\n+OK\r\n"), Progress::done);
+  EXPECT_FALSE(handshake.tracking());
+}
+
 }  // namespace
 }  // namespace valkeycache::testing

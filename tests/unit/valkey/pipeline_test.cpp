@@ -24,6 +24,15 @@ class PipelineTest : public ::testing::Test {
     pipeline_.add(std::move(command));
     return outcomes_.back();
   }
+  // A command that is answered by two replies.
+  Outcome& add_pair(const std::string& key) {
+    auto command = probe(outcomes_.emplace_back(), key);
+    command->request += detail::make_request({"PTTL", key});
+    command->replies = 2;
+    last_ = command.get();
+    pipeline_.add(std::move(command));
+    return outcomes_.back();
+  }
   std::string send_all() {
     std::string all;
     for (auto bytes = pipeline_.to_send(); !bytes.empty(); bytes = pipeline_.to_send()) {
@@ -261,6 +270,80 @@ TEST_F(PipelineTest, LoadCountsAbandonedSlotsUntilTheirRepliesCome) {
   pipeline_.feed("$-1\r\n");
   EXPECT_EQ(pipeline_.load(), 0U);
   EXPECT_EQ(pipeline_.load_bytes(), 0U);
+}
+
+TEST_F(PipelineTest, ACommandMayHaveTwoReplies) {
+  auto& pair = add_pair("a");
+  auto& b = add("b");
+  pipeline_.connected();
+  EXPECT_EQ(send_all(), detail::make_request({"GET", "a"}) + detail::make_request({"PTTL", "a"}) +
+                            detail::make_request({"GET", "b"}));
+  pipeline_.feed(bulk("of a"));
+  EXPECT_FALSE(pipeline_.has_outcomes());
+  EXPECT_EQ(pipeline_.slots_in_flight(), 2U);
+  pipeline_.feed("+ttl\r\n" + bulk("of b"));
+  pipeline_.publish();
+  ASSERT_EQ(pair.early.size(), 1U);
+  EXPECT_EQ(pair.early[0].text, "of a");
+  EXPECT_EQ(pair.reply->text, "ttl");
+  EXPECT_EQ(pair.published, 1);
+  EXPECT_EQ(b.reply->text, "of b");
+  EXPECT_EQ(pipeline_.load(), 0U);
+}
+
+TEST_F(PipelineTest, BothRepliesOfAnAbandonedPairAreDiscardedWhenEverItWasAbandoned) {
+  for (const int replies_before : {0, 1}) {
+    auto& pair = add_pair("a");
+    auto* const command = last_;
+    auto& b = add("b");
+    pipeline_.connected();
+    send_all();
+    if (replies_before == 1) pipeline_.feed(bulk("of a"));
+    pipeline_.fail(*command, {.code = ErrorCode::cancelled, .message = "c"});
+    if (replies_before == 0) pipeline_.feed(bulk("of a"));
+    pipeline_.feed("+ttl\r\n" + bulk("of b"));
+    pipeline_.publish();
+    EXPECT_FALSE(pair.reply);
+    EXPECT_EQ(pair.error->code, ErrorCode::cancelled);
+    EXPECT_EQ(pair.published, 1);
+    EXPECT_EQ(b.reply->text, "of b") << replies_before;
+    EXPECT_EQ(pipeline_.load(), 0U);
+  }
+}
+
+TEST_F(PipelineTest, APairThatLostItsConnectionBetweenItsRepliesIsAskedForAgainWhole) {
+  auto& pair = add_pair("a");
+  pipeline_.connected();
+  const auto both = send_all();
+  pipeline_.feed(bulk("old"));
+  pipeline_.disconnected(gone());
+  pipeline_.connected();
+  EXPECT_EQ(send_all(), both);
+  pipeline_.feed(bulk("new") + "+ttl\r\n");
+  pipeline_.publish();
+  EXPECT_EQ(pair.early.back().text, "new");
+  EXPECT_EQ(pair.reply->text, "ttl");
+  EXPECT_FALSE(pair.error);
+}
+
+TEST_F(PipelineTest, AnEarlyReplyThatCannotBeThePairsPutsAllThatFollowInDoubt) {
+  auto& pair = add_pair("a");
+  auto& b = add("b");
+  pipeline_.connected();
+  send_all();
+  EXPECT_EQ(pipeline_.feed(":5\r\n" + bulk("of a") + bulk("of b")), Pipeline::Fed::malformed);
+  pipeline_.disconnected(gone());
+  pipeline_.publish();
+  EXPECT_EQ(pair.error->code, ErrorCode::protocol_error);
+  EXPECT_FALSE(b.reply);
+}
+
+TEST_F(PipelineTest, AnErrorAmongTwoRepliesIsTheCommandsToCount) {
+  add_pair("a");
+  pipeline_.connected();
+  send_all();
+  pipeline_.feed(bulk("of a") + "-NOPERM no\r\n");
+  EXPECT_EQ(counters_.errors.get(), 0U);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "valkey/command.hpp"
 #include "valkey/wire.hpp"
@@ -11,6 +12,7 @@
 namespace valkeycache::testing {
 
 struct Outcome {
+  std::vector<detail::Reply> early;
   std::optional<detail::Reply> reply;
   std::optional<Error> error;
   int published = 0;
@@ -19,6 +21,10 @@ struct Outcome {
 class ProbeCommand final : public detail::CountedCommand {
  public:
   ProbeCommand(Outcome& outcome, Effect kind) : outcome_(outcome) { effect = kind; }
+  bool on_early_reply(detail::Reply&& reply) override {
+    outcome_.early.push_back(std::move(reply));
+    return outcome_.early.back().type != detail::Reply::Type::integer;
+  }
   bool on_reply(detail::Reply&& reply, detail::Counters& /*counters*/) override {
     outcome_.reply = std::move(reply);
     return outcome_.reply->type != detail::Reply::Type::integer;

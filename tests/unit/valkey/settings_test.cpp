@@ -36,6 +36,8 @@ TEST(Settings, EachBadFieldIsNamed) {
   EXPECT_EQ(refused([](auto& o) { o.ttl = 0s; }), "ttl");
   EXPECT_EQ(refused([](auto& o) { o.ttl = -1s; }), "ttl");
   EXPECT_EQ(refused([](auto& o) { o.ttl = std::chrono::hours::max(); }), "ttl");
+  EXPECT_EQ(refused([](auto& o) { o.near_cache.max_age = 0ms; }), "near_cache.max_age");
+  EXPECT_EQ(refused([](auto& o) { o.near_cache.heartbeat = -1ms; }), "near_cache.heartbeat");
   EXPECT_EQ(refused([](auto& o) { o.host = ""; }), "host");
   EXPECT_EQ(refused([](auto& o) { o.port = 0; }), "port");
   EXPECT_EQ(refused([](auto& o) { o.unix_socket = std::string(108, 'x'); }), "unix_socket");
