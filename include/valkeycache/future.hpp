@@ -79,7 +79,7 @@ class Future {
   // There is something to consume.
   [[nodiscard]] bool valid() const noexcept { return static_cast<bool>(state_); }
   // get() would not block.
-  [[nodiscard]] bool ready() const noexcept { return state_ && state_->ready(); }
+  [[nodiscard]] bool ready() const noexcept { return state_ && state_->poll(); }
 
   // Blocks until the result is there and consumes the future. On the library's own I/O thread,
   // where that could never happen, it answers ErrorCode::would_deadlock and stays valid.

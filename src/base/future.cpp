@@ -14,15 +14,23 @@ void FutureCore::reset() noexcept {
   phase_.store(Phase::pending, std::memory_order_relaxed);
   claimed_.store(false, std::memory_order_relaxed);
   inline_ = false;
+  helper_ = nullptr;
   continuation_.reset();
+  context_.reset();
 }
 
 FutureCore::Waited FutureCore::wait(const TimePoint* deadline) noexcept {
   if (ready()) return Waited::ready;
   if (on_io_thread()) return Waited::would_deadlock;
   auto phase = Phase::pending;
-  phase_.compare_exchange_strong(phase, Phase::waited_for, std::memory_order_acq_rel,
-                                 std::memory_order_acquire);
+  if (helper_) {
+    helper_->help(*this, deadline);
+    if (ready()) return Waited::ready;
+  }
+  while (phase < Phase::waited_for &&
+         !phase_.compare_exchange_weak(phase, Phase::waited_for, std::memory_order_acq_rel,
+                                       std::memory_order_acquire)) {
+  }
   while (!ready()) {
     if (!futex_wait(phase_, Phase::waited_for, deadline) && !ready()) return Waited::timed_out;
   }
@@ -31,12 +39,16 @@ FutureCore::Waited FutureCore::wait(const TimePoint* deadline) noexcept {
 
 bool FutureCore::attach(Continuation& continuation) noexcept {
   if (ready()) return false;
+  // A step of the library's own may run wherever the work is done.
+  auto* const alone = inline_ ? nullptr : helper_;
+  const auto context = alone ? context_ : nullptr;  // the continuation may end this state's life
   continuation_ = std::move(continuation);
   // A wait that timed out leaves waited_for behind; nobody waits any more.
   auto phase = phase_.load(std::memory_order_acquire);
   while (phase != Phase::ready) {
     if (phase_.compare_exchange_weak(phase, Phase::continued, std::memory_order_acq_rel,
                                      std::memory_order_acquire)) {
+      if (alone) alone->go_on_alone();
       return true;
     }
   }
@@ -44,12 +56,13 @@ bool FutureCore::attach(Continuation& continuation) noexcept {
   return false;
 }
 
-void FutureCore::publish() noexcept {
-  // The waiter may consume the state and drop it as soon as it sees `ready`.
-  const auto self = Ref<FutureCore>::share(this);
+void FutureCore::publish_kept() noexcept {
   switch (phase_.exchange(Phase::ready, std::memory_order_acq_rel)) {
     case Phase::waited_for:
       futex_wake_all(phase_);
+      break;
+    case Phase::helped:
+      helper_->helped();
       break;
     case Phase::continued:
       dispatch(std::move(continuation_));
@@ -60,7 +73,33 @@ void FutureCore::publish() noexcept {
   }
 }
 
+namespace {
+thread_local KeepContinuations::Kept* keeping = nullptr;
+}
+
+KeepContinuations::KeepContinuations(Kept& kept) noexcept {
+  keeping = &kept;
+}
+KeepContinuations::~KeepContinuations() {
+  keeping = nullptr;
+}
+
+void run_or_keep(UniqueFunction<void()> work) noexcept {
+  if (keeping) {
+    keeping->push_back(std::move(work));
+  } else {
+    work();
+  }
+}
+
 void FutureCore::dispatch(Continuation continuation) noexcept {
+  if (keeping && !inline_) {
+    keeping->emplace_back(
+        [self = Ref<FutureCore>::share(this), kept = std::move(continuation)]() mutable {
+          self->dispatch(std::move(kept));
+        });
+    return;
+  }
   if (inline_ || !context_ || !context_->executor) {
     run(continuation);
     return;

@@ -1,4 +1,4 @@
-// Backend: what a cache's I/O thread drives. One connection, or a store in this process.
+// Backend: what is driven on behalf of a cache. One connection, or a store in this process.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@ namespace detail {
 
 class NearTier;
 
-// Sans-threads: all calls come from one thread, the cache's I/O thread, except where noted.
+// Of one thread at a time, whoever holds the helm, except where noted.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -26,6 +26,13 @@ class Backend {
 
   // Does what can be done without waiting.
   virtual void drive(SteadyTime now, Poller::Ready ready) = 0;
+  // True while calls can be carried on by a thread that waits for one.
+  [[nodiscard]] virtual bool steerable() const { return false; }
+  // While steerable: sends what has been accepted, when that is worth a system call of its own.
+  virtual void send_early() {}
+  // While steerable: sleeps for a few milliseconds at most until replies come, and takes them in.
+  // False when none have come.
+  virtual bool await_replies() { return false; }
   // When drive() is needed next, whatever happens.
   [[nodiscard]] virtual std::optional<SteadyTime> next_time() const = 0;
 

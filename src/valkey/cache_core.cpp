@@ -12,6 +12,21 @@ namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
 
+// How often in a row a thread must have asked before it is taken for the only one; and how long the
+// I/O thread leaves things to callers who have gone away with replies on the way.
+constexpr std::uint32_t alone_after = 32;
+constexpr std::chrono::milliseconds look_in_interval{1};
+// How late await_replies() may come back, roughly.
+constexpr std::chrono::milliseconds patience{10};
+
+// The core that this thread drives on behalf of a future it waits for.
+thread_local const CacheCore* steered = nullptr;
+
+const void* this_thread_mark() noexcept {
+  static thread_local char mark;
+  return &mark;
+}
+
 Error error_forked() {
   return {.code = ErrorCode::forked,
           .message = "this cache was opened before fork(); open another one in the child"};
@@ -21,8 +36,7 @@ Error error_forked() {
 
 CacheCore::CacheCore(ValkeyCacheOptions options, const MakeBackend& make_backend)
     : options_(std::move(options)),
-      context_(std::make_shared<const CallbackContext>(
-          CallbackContext{.executor = options_.executor, .log = options_.log})),
+      context_{.executor = options_.executor, .log = options_.log},
       fork_generation_(fork_generation()),
       backend_(make_backend(options_, poller_, counters_)),
       near_(backend_->near()) {}
@@ -86,35 +100,89 @@ void CacheCore::submit(Ref<Command> command, const std::stop_token& token) {
                              .retryable = true});
   }
   command->watch(token, *this);
-  const auto bytes = command->request.size();
-  enum class Verdict { accepted, full, closed } verdict = Verdict::accepted;
-  bool wake = false;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto commands = taken_.commands + inbox_.commands.size();
-    if (closing_) {
-      verdict = Verdict::closed;
-    } else if (commands >= options_.max_queued_commands ||
-               (commands > 0 && taken_.bytes + inbox_.bytes + bytes > options_.max_queued_bytes)) {
-      verdict = Verdict::full;
-    } else {
-      inbox_.bytes += bytes;
-      inbox_.commands.push_back(std::move(command));
-      wake = std::exchange(asleep_, false);
-    }
-  }
-  if (wake) poller_.wake();
-  if (verdict == Verdict::full) {
+  note_submitter();
+  auto verdict = submit_at_helm(command);
+  if (!verdict) verdict = submit_to_inbox(command);
+  if (*verdict == Verdict::full) {
     counters_.errors.add();
     counters_.overloaded.add();
-    // NOLINTNEXTLINE(bugprone-use-after-move): it was moved only when accepted
     reject(*command, {.code = ErrorCode::overloaded,
                       .message = "the queue is full: max_queued_commands or max_queued_bytes",
                       .retryable = true});
-  } else if (verdict == Verdict::closed) {
+  } else if (*verdict == Verdict::closed) {
     counters_.errors.add();
-    reject(*command, error_closed());  // NOLINT(bugprone-use-after-move): likewise
+    reject(*command, error_closed());
   }
+}
+
+bool CacheCore::over_limits(Backend::Load load, std::size_t bytes) const noexcept {
+  return load.commands >= options_.max_queued_commands ||
+         (load.commands > 0 && load.bytes + bytes > options_.max_queued_bytes);
+}
+
+void CacheCore::note_submitter() noexcept {
+  const auto* const me = this_thread_mark();
+  if (last_submitter_.load(std::memory_order_relaxed) != me) {
+    last_submitter_.store(me, std::memory_order_relaxed);
+    streak_.store(0, std::memory_order_relaxed);
+    if (callers_steer_.load(std::memory_order_acquire)) go_on_alone();
+    return;
+  }
+  const auto streak = streak_.load(std::memory_order_relaxed);
+  if (streak < alone_after) streak_.store(streak + 1, std::memory_order_relaxed);
+}
+
+bool CacheCore::alone() const noexcept {
+  return streak_.load(std::memory_order_relaxed) >= alone_after &&
+         last_submitter_.load(std::memory_order_relaxed) == this_thread_mark();
+}
+
+std::optional<CacheCore::Verdict> CacheCore::submit_at_helm(Ref<Command>& command) {
+  // What this thread left in the inbox goes first.
+  if (!callers_steer_.load(std::memory_order_acquire) || !alone() ||
+      inbox_filled_.load(std::memory_order_relaxed) || !helm_.try_take()) {
+    return std::nullopt;
+  }
+  std::optional<Verdict> verdict;
+  bool trouble = false;
+  if (callers_steer_.load(std::memory_order_relaxed) && backend_->steerable()) {
+    if (over_limits(backend_->load(), command->request.size())) {
+      verdict = Verdict::full;
+    } else {
+      verdict = Verdict::accepted;
+      ++turns_of_callers_;
+      const auto kept = command;
+      backend_->accept(std::move(command));
+      if (kept->cancel_requested()) {
+        backend_->cancel(*kept);
+        trouble = true;  // somebody has to publish it
+      }
+      backend_->send_early();
+      trouble = trouble || !backend_->steerable();
+    }
+  }
+  helm_.release();
+  if (trouble) go_on_alone();
+  return verdict;
+}
+
+CacheCore::Verdict CacheCore::submit_to_inbox(Ref<Command>& command) {
+  const auto bytes = command->request.size();
+  bool wake = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closing_) return Verdict::closed;
+    if (over_limits({taken_.commands + inbox_.commands.size(), taken_.bytes + inbox_.bytes},
+                    bytes)) {
+      return Verdict::full;
+    }
+    inbox_.bytes += bytes;
+    inbox_.commands.push_back(std::move(command));
+    inbox_filled_.store(true, std::memory_order_relaxed);
+    wake = std::exchange(asleep_, false);
+  }
+  if (wake) poller_.wake();
+  return Verdict::accepted;
 }
 
 void CacheCore::request_cancel(Ref<Command> command) noexcept {
@@ -129,7 +197,7 @@ void CacheCore::request_cancel(Ref<Command> command) noexcept {
 }
 
 Future<void> CacheCore::flush(std::chrono::milliseconds timeout) {
-  Promise<void> promise(context_);
+  Promise<void> promise(context());
   auto future = promise.future();
   if (forked()) {
     promise.set(error_forked());
@@ -156,8 +224,10 @@ void CacheCore::close() noexcept {
     closing_ = true;
     asleep_ = false;
   }
+  take_over_.store(true, std::memory_order_release);
   poller_.wake();
-  if (thread_.get_id() == std::this_thread::get_id()) {
+  // On a thread that the other one would wait for.
+  if (thread_.get_id() == std::this_thread::get_id() || steered == this) {
     thread_.detach();
   } else {
     thread_.join();
@@ -190,42 +260,16 @@ ValkeyCacheStats CacheCore::stats() const {
   return stats;
 }
 
-// --- the I/O thread ---
+// --- at the helm ---
 
-void CacheCore::run(const char* thread_name) noexcept {
-  const auto self = shared_from_this();
-  const IoThreadScope scope;
-  name_this_thread(thread_name);
-  std::optional<SteadyTime> closed_by;
-  Poller::Ready ready;
-  for (;;) {
-    const bool closing = take_inbox();
-    const auto now = SteadyTime::clock::now();
-    if (closing && !closed_by) {
-      closed_by = now + options_.close_timeout;
-      backend_->begin_closing();
-    }
-    backend_->drive(now, ready);
-    // First: whoever takes a result and calls again must find the room that it left.
-    tell_load();
-    backend_->publish();
-    settle_flushes(now);
-    if (closed_by && (backend_->idle() || now >= *closed_by)) break;
-
-    if (!declare_asleep()) {
-      ready = poller_.wait(now);  // just a look: submissions must not keep us from the replies
-      continue;
-    }
-    auto until = backend_->next_time();
-    for (const auto& flush : flushes_)
-      until = std::min(until.value_or(flush.deadline), flush.deadline);
-    if (closed_by) until = std::min(until.value_or(*closed_by), *closed_by);
-    ready = poller_.wait(until);
-  }
-  backend_->finish_closing();
+bool CacheCore::turn(SteadyTime now, Poller::Ready ready) {
+  const bool closing = take_inbox();
+  backend_->drive(now, ready);
+  // First: whoever takes a result and calls again must find the room that it left.
+  tell_load();
   backend_->publish();
-  for (auto& flush : flushes_) flush.promise.set(error_closed());
-  flushes_.clear();
+  settle_flushes(now);
+  return closing;
 }
 
 bool CacheCore::take_inbox() {
@@ -237,6 +281,7 @@ bool CacheCore::take_inbox() {
     const auto load = backend_->load();
     taken_ = {load.commands + inbox_.commands.size(), load.bytes + inbox_.bytes};
     std::swap(inbox_, taken_inbox_);
+    inbox_filled_.store(false, std::memory_order_relaxed);
   }
   for (auto& command : taken_inbox_.commands) {
     const auto kept = command;
@@ -248,19 +293,163 @@ bool CacheCore::take_inbox() {
     flush.mark = backend_->mark_stores();
     flushes_.push_back(std::move(flush));
   }
+  for (auto& continuation : taken_inbox_.continuations) run_or_keep(std::move(continuation));
   taken_inbox_.commands.clear();
   taken_inbox_.cancels.clear();
   taken_inbox_.flushes.clear();
+  taken_inbox_.continuations.clear();
   taken_inbox_.bytes = 0;
   return closing;
 }
 
 bool CacheCore::declare_asleep() {
   const std::lock_guard lock(mutex_);
-  if (!inbox_.empty()) return false;
+  if (!inbox_.empty() || (closing_ && steered == this)) return false;
   const auto load = backend_->load();
   taken_ = {load.commands, load.bytes};
   asleep_ = true;
+  return true;
+}
+
+std::optional<SteadyTime> CacheCore::next_time() const {
+  auto next = backend_->next_time();
+  for (const auto& flush : flushes_) next = std::min(next.value_or(flush.deadline), flush.deadline);
+  return next;
+}
+
+// --- a caller who waits ---
+
+void CacheCore::help(FutureCore& future, const SteadyTime* deadline) noexcept {
+  if (forked()) return;
+  if (!alone()) return go_on_alone();
+  if (steered || !helm_.try_take()) return;
+  if (take_over_.load(std::memory_order_acquire) || !backend_->steerable()) {
+    helm_.release();
+    return;
+  }
+  if (!future.begin_help()) {
+    helm_.release();
+    return;
+  }
+  callers_steer_.store(true, std::memory_order_release);
+  steered = this;
+  KeepContinuations::Kept kept;
+  bool hand_over = false;
+  {
+    const IoThreadScope scope;
+    const KeepContinuations keep(kept);
+    auto now = SteadyTime::clock::now();
+    // With many on the way some are likely there.
+    Poller::Ready ready{.readable = backend_->load().commands > 8, .writable = false};
+    bool patient = true;
+    for (;;) {
+      ++turns_of_callers_;
+      hand_over = turn(now, ready) || take_over_.load(std::memory_order_acquire) ||
+                  !backend_->steerable() || !kept.empty();
+      if (hand_over || future.ready() || backend_->idle()) break;
+      if (deadline && now >= *deadline) {
+        hand_over = true;
+        break;
+      }
+      std::optional<SteadyTime> until = now;
+      if (declare_asleep()) {
+        until = next_time();
+        if (deadline) until = std::min(until.value_or(*deadline), *deadline);
+      }
+      if (patient && until.value_or(SteadyTime::max()) - now > patience) {
+        patient = backend_->await_replies();
+        ready = {};
+      } else {
+        ready = poller_.wait(until);
+      }
+      now = SteadyTime::clock::now();
+    }
+  }
+  steered = nullptr;
+  if (!kept.empty()) {
+    const std::lock_guard lock(mutex_);
+    std::move(kept.begin(), kept.end(), std::back_inserter(inbox_.continuations));
+  }
+  hand_over = !declare_asleep() || hand_over;
+  helm_.release();
+  if (hand_over) go_on_alone();
+}
+
+void CacheCore::helped() noexcept {
+  if (steered != this) poller_.wake();
+}
+
+void CacheCore::go_on_alone() noexcept {
+  if (!callers_steer_.load(std::memory_order_acquire)) return;
+  if (!take_over_.exchange(true, std::memory_order_acq_rel)) poller_.wake();
+}
+
+// --- the I/O thread ---
+
+void CacheCore::run(const char* thread_name) noexcept {
+  const auto self = shared_from_this();
+  const IoThreadScope scope;
+  name_this_thread(thread_name);
+  std::optional<SteadyTime> closed_by;
+  Poller::Ready ready;
+  std::uint64_t turns_seen = 0;
+  bool watching = false;
+  for (;;) {
+    if (!take_helm()) {
+      // What woke us may have been meant for the one who steers.
+      if (std::exchange(watching, false)) poller_.wake();
+      poller_.wait_for_wake(look_in_interval);
+      ready = {};
+      continue;
+    }
+    auto now = SteadyTime::clock::now();
+    const bool closing = turn(now, ready);
+    if (closing && !closed_by) {
+      closed_by = now + options_.close_timeout;
+      backend_->begin_closing();
+      turn(now, {});
+    }
+    if (closed_by && (backend_->idle() || now >= *closed_by)) break;
+
+    // Callers who steer keep doing so for as long as they keep coming.
+    const bool left_to_callers = callers_steer_.load(std::memory_order_relaxed) &&
+                                 !take_over_.load(std::memory_order_acquire) &&
+                                 std::exchange(turns_seen, turns_of_callers_) != turns_of_callers_;
+    if (!left_to_callers) {
+      callers_steer_.store(false, std::memory_order_release);
+      take_over_.store(false, std::memory_order_release);
+    }
+    std::optional<SteadyTime> until =
+        now;  // just a look: submissions must not keep us from replies
+    if (declare_asleep()) {
+      until = next_time();
+      if (closed_by) until = std::min(until.value_or(*closed_by), *closed_by);
+    }
+    helm_.release();
+    watching = !left_to_callers;
+    if (left_to_callers) {
+      poller_.wait_for_wake(look_in_interval);
+      ready = {};
+    } else {
+      ready = poller_.wait(until);
+    }
+  }
+  backend_->finish_closing();
+  backend_->publish();
+  for (auto& flush : flushes_) flush.promise.set(error_closed());
+  flushes_.clear();
+  helm_.release();
+}
+
+bool CacheCore::take_helm() {
+  if (callers_steer_.load(std::memory_order_acquire) &&
+      !take_over_.load(std::memory_order_acquire)) {
+    return helm_.try_take();
+  }
+  if (!helm_.try_take()) {
+    poller_.wake();  // who steers may not have heard of it
+    helm_.take();
+  }
   return true;
 }
 

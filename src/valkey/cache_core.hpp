@@ -1,5 +1,10 @@
-// CacheCore: the shared heart of all copies of one ValkeyCache. A queue that any thread puts
-// commands into, and an I/O thread that carries them to a backend.
+// CacheCore: the shared heart of all copies of one ValkeyCache.
+//
+// Many threads: each leaves its commands in the inbox, and the I/O thread carries them to the
+// backend, many at a time. One thread alone that waits for what it asked: it takes the helm and
+// carries its commands itself, which saves two changes of thread per call, while the I/O thread
+// only looks in now and then and takes over as soon as another thread, a continuation or an
+// idle moment asks for it.
 #pragma once
 
 #include <valkeycache/valkey_cache.hpp>
@@ -8,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -15,12 +21,15 @@
 #include "valkey/backend.hpp"
 #include "valkey/command.hpp"
 #include "valkey/counters.hpp"
+#include "valkey/helm.hpp"
 #include "valkey/poller.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
 
-class CacheCore final : public CancelSink, public std::enable_shared_from_this<CacheCore> {
+class CacheCore final : public CancelSink,
+                        public WaitHelper,
+                        public std::enable_shared_from_this<CacheCore> {
  public:
   using MakeBackend =
       std::function<std::unique_ptr<Backend>(const ValkeyCacheOptions&, Poller&, Counters&)>;
@@ -37,6 +46,9 @@ class CacheCore final : public CancelSink, public std::enable_shared_from_this<C
   // Takes the command over. What cannot be accepted ends at once, on this thread.
   void submit(Ref<Command> command, const std::stop_token& token);
   void request_cancel(Ref<Command> command) noexcept override;
+  void help(FutureCore& future, const SteadyTime* deadline) noexcept override;
+  void helped() noexcept override;
+  void go_on_alone() noexcept override;
   Future<void> flush(std::chrono::milliseconds timeout);
 
   // The last handle goes: no more commands, stores get their time, the thread ends. Waits for that,
@@ -49,8 +61,9 @@ class CacheCore final : public CancelSink, public std::enable_shared_from_this<C
   [[nodiscard]] bool forked() const noexcept;
 
   [[nodiscard]] const ValkeyCacheOptions& options() const noexcept { return options_; }
-  [[nodiscard]] const std::shared_ptr<const CallbackContext>& context() const noexcept {
-    return context_;
+  // Keeps the core's memory too, so that a future can ask it for help.
+  [[nodiscard]] std::shared_ptr<const CallbackContext> context() const {
+    return {shared_from_this(), &context_};
   }
   [[nodiscard]] Counters& counters() noexcept { return counters_; }
   [[nodiscard]] bool connected() const noexcept { return backend_->connected(); }
@@ -69,24 +82,42 @@ class CacheCore final : public CancelSink, public std::enable_shared_from_this<C
     std::vector<Ref<Command>> commands;
     std::vector<Ref<Command>> cancels;
     std::vector<Flush> flushes;
+    KeepContinuations::Kept continuations;
     std::size_t bytes = 0;
     [[nodiscard]] bool empty() const noexcept {
-      return commands.empty() && cancels.empty() && flushes.empty();
+      return commands.empty() && cancels.empty() && flushes.empty() && continuations.empty();
     }
   };
 
-  void run(const char* thread_name) noexcept;
-  // Hands what has come to the backend. True when nothing more will come.
+  // --- of any thread ---
+  enum class Verdict : std::uint8_t { accepted, full, closed };
+  // Into the backend, when the calling thread may take the helm; nothing otherwise.
+  std::optional<Verdict> submit_at_helm(Ref<Command>& command);
+  Verdict submit_to_inbox(Ref<Command>& command);
+  [[nodiscard]] bool over_limits(Backend::Load load, std::size_t bytes) const noexcept;
+  // Keeps count of how long the calling thread has been the only one.
+  void note_submitter() noexcept;
+  [[nodiscard]] bool alone() const noexcept;
+
+  // --- of whoever holds the helm ---
+  // Does what can be done now. True when the cache is to be closed.
+  bool turn(SteadyTime now, Poller::Ready ready);
   bool take_inbox();
   void tell_load();
   void settle_flushes(SteadyTime now);
-  // True when the thread may sleep: nothing new has come.
+  // True when one may sleep: nothing new has come, and what will come wakes.
   bool declare_asleep();
+  [[nodiscard]] std::optional<SteadyTime> next_time() const;
+
+  // --- of the I/O thread ---
+  void run(const char* thread_name) noexcept;
+  // Takes the helm; false when a caller steers who can do without us.
+  bool take_helm();
   // On the calling thread.
   static void reject(Command& command, Error error);
 
   const ValkeyCacheOptions options_;
-  const std::shared_ptr<const CallbackContext> context_;
+  const CallbackContext context_;
   const std::uint64_t fork_generation_;
   Counters counters_;
   Poller poller_;
@@ -96,11 +127,25 @@ class CacheCore final : public CancelSink, public std::enable_shared_from_this<C
 
   mutable std::mutex mutex_;
   Inbox inbox_;
-  Backend::Load taken_;  // what the backend held when the inbox was last taken
+  Backend::Load taken_;  // what the backend held when last told
   bool asleep_ = false;
   bool closing_ = false;
+  // There is something in the inbox; a hint for those who do not hold the lock.
+  std::atomic<bool> inbox_filled_{false};
 
-  // Of the I/O thread.
+  // Who asked last, and how often in a row.
+  std::atomic<const void*> last_submitter_{nullptr};
+  std::atomic<std::uint32_t> streak_{0};
+
+  Helm helm_;
+  // Callers that wait carry the work on, and the I/O thread stays out of their way. Changed under
+  // the helm.
+  std::atomic<bool> callers_steer_{false};
+  // The I/O thread is to take over.
+  std::atomic<bool> take_over_{false};
+
+  // Under the helm.
+  std::uint64_t turns_of_callers_ = 0;
   Inbox taken_inbox_;
   std::vector<Flush> flushes_;
 };

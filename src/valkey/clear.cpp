@@ -163,7 +163,7 @@ void ClearJob::tell_progress() {
     }
   };
   if (!context()->executor) {
-    tell();
+    run_or_keep(tell);
     return;
   }
   try {
@@ -197,6 +197,7 @@ void ClearJob::settle() {
 Future<std::uint64_t> clear_prefix(CacheCore& core, std::string prefix, ClearOptions options) {
   auto job = Ref<ClearJob>::adopt(new ClearJob(core, std::move(prefix), std::move(options)));
   job->scan("0");
+  core.go_on_alone();  // step after step, whether or not anybody waits
   return FutureAccess::make<std::uint64_t>(std::move(job));
 }
 

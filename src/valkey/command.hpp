@@ -1,9 +1,9 @@
 // Command: one request on its way to the server and its reply on the way back.
 //
 // States: waiting (in a queue, nothing sent) -> in flight (its reply has a slot in the connection's
-// order) -> done. Reply, deadline and cancellation are all decided on the I/O thread, so the first
-// one wins without a race. A command that ends while in flight leaves its slot behind, and the
-// reply that arrives for it is discarded: replies never shift.
+// order) -> done. Reply, deadline and cancellation are all decided by whoever holds the helm, so
+// the first one wins without a race. A command that ends while in flight leaves its slot behind,
+// and the reply that arrives for it is discarded: replies never shift.
 #pragma once
 
 #include <valkeycache/future.hpp>
@@ -15,6 +15,7 @@
 #include <stop_token>
 #include <string>
 
+#include "base/node_pool.hpp"
 #include "valkey/counters.hpp"
 #include "valkey/reply.hpp"
 
@@ -51,8 +52,8 @@ class Command {
   // Of a command that is answered by several replies, each but the last. Again from the first when
   // it is sent again. False as below.
   [[nodiscard]] virtual bool on_early_reply(Reply&& /*reply*/) { return false; }
-  // Exactly one of the two, once, on the I/O thread; then publish(), perhaps after others' results
-  // were taken in too.
+  // Exactly one of the two, once, by whoever holds the helm; then publish(), perhaps after others'
+  // results were taken in too. The caller keeps a reference meanwhile.
   // on_reply() is false when no such reply can belong to the command: then none that follow can be
   // trusted to belong to theirs.
   [[nodiscard]] virtual bool on_reply(Reply&& reply, Counters& counters) = 0;
@@ -65,9 +66,23 @@ class Command {
   }
   // When it is done; waits for a callback that is running just now.
   void unwatch() noexcept { stop_callback_.reset(); }
-  // The token was triggered; it may have been before the command reached the I/O thread.
+  // The token was triggered, perhaps before the command was taken in.
   [[nodiscard]] bool cancel_requested() const noexcept {
     return cancel_requested_.load(std::memory_order_acquire);
+  }
+
+  // For those that are used again.
+  void reset_command() noexcept {
+    request.clear();
+    if (request.capacity() > longest_kept_request) request = {};
+    deadline = SteadyTime::max();
+    effect = Effect::none;
+    times_sent = 0;
+    replies = 1;
+    waiting_links = timer_links = {};
+    timer_slot = -1;
+    is_waiting = in_flight = false;
+    cancel_requested_.store(false, std::memory_order_relaxed);
   }
 
   std::string request;  // encoded
@@ -77,7 +92,7 @@ class Command {
   std::uint8_t replies =
       1;  // that `request` is answered by; of more, it counts error replies itself
 
-  // Links of the structures of the I/O thread that it stands in.
+  // Links of the pipeline's structures that it stands in.
   struct Links {
     Command* previous = nullptr;
     Command* next = nullptr;
@@ -95,6 +110,7 @@ class Command {
   virtual ~Command() = default;
 
  private:
+  static constexpr std::size_t longest_kept_request = 1024;
   struct CancelHook {
     Command* command;
     CancelSink* sink;
@@ -107,13 +123,14 @@ class Command {
   std::optional<std::stop_callback<CancelHook>> stop_callback_;
 };
 
-// A command whose outcome is a Future<T>.
+// A command whose outcome is a Future<T>. Nobody but the pipeline completes it, so it needs no
+// claim().
 template <class T>
 class CommandFuture : public FutureState<T>, public Command {
  public:
   using Decode = Result<T> (*)(Reply&& reply, Counters& counters);
 
-  explicit CommandFuture(Decode decode) noexcept : decode_(decode) {}
+  explicit CommandFuture(Decode decode = nullptr) noexcept : decode_(decode) {}
 
   void add_ref() noexcept override { FutureCore::add_ref(); }
   void release() noexcept override { FutureCore::release(); }
@@ -121,16 +138,36 @@ class CommandFuture : public FutureState<T>, public Command {
   bool on_reply(Reply&& reply, Counters& counters) override {
     auto result = decode_(std::move(reply), counters);
     const bool fits = result.has_value() || result.error().code != ErrorCode::protocol_error;
-    if (this->claim()) this->store(std::move(result));
+    this->store(std::move(result));
     return fits;
   }
-  void on_error(Error&& error) override {
-    if (this->claim()) this->store(std::move(error));
+  void on_error(Error&& error) override { this->store(std::move(error)); }
+  void publish() noexcept override { FutureCore::publish_kept(); }
+
+ protected:
+  Decode decode_;
+};
+
+// One that is used again, with its memory and its request's.
+template <class T>
+class PooledCommandFuture final : public CommandFuture<T> {
+ public:
+  static Ref<PooledCommandFuture> make(typename CommandFuture<T>::Decode decode) {
+    auto* node = NodePool<PooledCommandFuture>::take();
+    node->decode_ = decode;
+    return Ref<PooledCommandFuture>::adopt(node);
   }
-  void publish() noexcept override { FutureCore::publish(); }
+  PooledCommandFuture* next_free = nullptr;  // of the pool
 
  private:
-  Decode decode_;
+  friend class NodePool<PooledCommandFuture>;
+  PooledCommandFuture() = default;
+  ~PooledCommandFuture() override = default;
+  void destroy() noexcept override {
+    this->reset();
+    this->reset_command();
+    NodePool<PooledCommandFuture>::give(this);
+  }
 };
 
 // For commands that are part of something larger: a reference count and nothing else.

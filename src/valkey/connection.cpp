@@ -8,7 +8,9 @@ namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
 
-constexpr std::size_t read_size = ReplyReader::max_feed;
+constexpr std::size_t read_size = std::size_t{64} << 10;
+// Worth a system call while the server is at work anyway.
+constexpr std::size_t early_batch = std::size_t{16} << 10;
 // Reads in one go; then what has arrived is published, and others have their turn.
 constexpr int reads_in_a_row = 8;
 
@@ -253,7 +255,7 @@ void Connection::carry_commands(SteadyTime now, Poller::Ready ready) {
     return;
   }
   if (!was_waiting) last_progress_ = now;
-  if (ready.readable && !read_replies(now)) return;
+  if (ready.readable && !read_replies()) return;
   if (pipeline_.slots_in_flight() != 0 && now >= last_progress_ + stall_limit(options_)) {
     lost({.code = ErrorCode::connection_lost,
           .message = "the server owed replies and sent nothing for " +
@@ -261,6 +263,16 @@ void Connection::carry_commands(SteadyTime now, Poller::Ready ready) {
           .retryable = true},
          now);
   }
+}
+
+// The first of several sets the server to work; those behind it travel together.
+void Connection::send_early() {
+  if (state_ != State::ready || wants_write_) return;
+  const bool was_waiting = pipeline_.slots_in_flight() != 0;
+  if (was_waiting && pipeline_.waiting_bytes() < early_batch) return;
+  const auto now = SteadyTime::clock::now();
+  if (!was_waiting) last_progress_ = now;
+  if (!write_commands(now)) lost(transport_->error(), now);
 }
 
 bool Connection::write_commands(SteadyTime now) {
@@ -288,39 +300,53 @@ bool Connection::write_commands(SteadyTime now) {
   }
 }
 
-bool Connection::read_replies(SteadyTime now) {
+bool Connection::read_replies() {
   for (int i = 0; i < reads_in_a_row; ++i) {
     const auto moved = transport_->read(buffer_.get(), read_size);
-    if (moved.step == Transport::Step::failed) {
-      lost(transport_->error(), now);
-      return false;
-    }
-    if (moved.step != Transport::Step::done) return true;
-    last_progress_ = now;
-    if (!proven_) {
-      proven_ = true;
-      backoff_.reset();
-    }
-    switch (pipeline_.feed({buffer_.get(), moved.bytes})) {
-      case Pipeline::Fed::fine:
-        break;
-      case Pipeline::Fed::too_large:
-        lost({.code = ErrorCode::connection_lost,
-              .message = "the connection was given up over a reply beyond the limits",
-              .retryable = true},
-             now);
-        return false;
-      case Pipeline::Fed::malformed:
-      case Pipeline::Fed::unsolicited:
-        lost({.code = ErrorCode::protocol_error,
-              .message = "the server sent something that is no reply; the connection was given up",
-              .retryable = true},
-             now);
-        return false;
-    }
+    const auto took = take_replies(moved);
+    if (took != Took::some) return took == Took::none;
     if (moved.bytes < read_size) return true;  // drained
   }
   return true;
+}
+
+bool Connection::await_replies() {
+  if (state_ != State::ready || wants_write_ || pipeline_.slots_in_flight() == 0) return false;
+  return take_replies(transport_->read_patiently(buffer_.get(), read_size)) == Took::some;
+}
+
+Connection::Took Connection::take_replies(Transport::Moved moved) {
+  if (moved.step != Transport::Step::done && moved.step != Transport::Step::failed) {
+    return Took::none;
+  }
+  const auto now = SteadyTime::clock::now();
+  if (moved.step == Transport::Step::failed) {
+    lost(transport_->error(), now);
+    return Took::lost;
+  }
+  last_progress_ = now;
+  if (!proven_) {
+    proven_ = true;
+    backoff_.reset();
+  }
+  switch (pipeline_.feed({buffer_.get(), moved.bytes})) {
+    case Pipeline::Fed::fine:
+      return Took::some;
+    case Pipeline::Fed::too_large:
+      lost({.code = ErrorCode::connection_lost,
+            .message = "the connection was given up over a reply beyond the limits",
+            .retryable = true},
+           now);
+      return Took::lost;
+    case Pipeline::Fed::malformed:
+    case Pipeline::Fed::unsolicited:
+      break;
+  }
+  lost({.code = ErrorCode::protocol_error,
+        .message = "the server sent something that is no reply; the connection was given up",
+        .retryable = true},
+       now);
+  return Took::lost;
 }
 
 void Connection::keep_near_honest(SteadyTime now) {
@@ -353,6 +379,13 @@ void Connection::drop_transport() {
   if (!transport_) return;
   poller_.forget(transport_->descriptor());
   transport_.reset();
+}
+
+void Connection::finish_closing() {
+  pipeline_.fail_all(error_closed());
+  drop_transport();
+  state_ = State::pausing;
+  next_attempt_ = SteadyTime::max();
 }
 
 void Connection::want_write(bool wanted) {

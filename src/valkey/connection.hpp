@@ -32,10 +32,13 @@ class Connection final : public Backend {
   void accept(Ref<Command> command) override { pipeline_.add(std::move(command)); }
   void cancel(Command& command) override { pipeline_.fail(command, error_cancelled()); }
   void drive(SteadyTime now, Poller::Ready ready) override;
+  [[nodiscard]] bool steerable() const override { return state_ == State::ready; }
+  void send_early() override;
+  bool await_replies() override;
   [[nodiscard]] std::optional<SteadyTime> next_time() const override;
   void publish() override { pipeline_.publish(); }
   void begin_closing() override;
-  void finish_closing() override { pipeline_.fail_all(error_closed()); }
+  void finish_closing() override;
   [[nodiscard]] bool idle() const override { return pipeline_.idle(); }
   std::uint64_t mark_stores() override { return pipeline_.close_store_epoch(); }
   [[nodiscard]] bool stores_done(std::uint64_t mark) const override {
@@ -57,7 +60,9 @@ class Connection final : public Backend {
   void carry_connecting(SteadyTime now);
   void carry_handshake(SteadyTime now, Poller::Ready ready);
   void carry_commands(SteadyTime now, Poller::Ready ready);
-  bool read_replies(SteadyTime now);
+  enum class Took : std::uint8_t { none, some, lost };
+  Took take_replies(Transport::Moved moved);
+  bool read_replies();
   bool write_commands(SteadyTime now);
   void adopt(std::unique_ptr<Transport> transport, SteadyTime now);
   void drop_transport();

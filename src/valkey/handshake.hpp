@@ -23,7 +23,7 @@ class Handshake {
   [[nodiscard]] const std::string& requests() const noexcept { return requests_; }
 
   enum class Progress : std::uint8_t { more, done, failed };
-  // At most ReplyReader::max_feed bytes.
+  // The next bytes of the server.
   Progress feed(std::string_view bytes);
 
   // After `done`: 3, or 2 where the server does not know HELLO.

@@ -35,6 +35,7 @@ void Pipeline::add(Ref<Command> command) {
   raw->is_waiting = true;
   waiting_.push_back(raw);
   ++waiting_count_;
+  waiting_bytes_ += raw->request.size();
   ++live_;
   load_bytes_ += raw->request.size();
   timers_.add(raw);
@@ -55,6 +56,7 @@ void Pipeline::unlink(Command& command) {
     waiting_.remove(&command);
     command.is_waiting = false;
     --waiting_count_;
+    waiting_bytes_ -= command.request.size();
     load_bytes_ -= command.request.size();
     outcomes_.push_back(Ref<Command>::adopt(&command));
   } else if (command.in_flight) {
@@ -113,6 +115,7 @@ void Pipeline::requeue(Ref<Command> command) {
   raw->is_waiting = true;
   waiting_.push_front(raw);
   ++waiting_count_;
+  waiting_bytes_ += raw->request.size();
   load_bytes_ += raw->request.size();
 }
 
@@ -120,8 +123,7 @@ void Pipeline::disconnected(const Error& why) {
   reader_.reset();
   // Backwards, so that pushing to the front keeps the order.
   while (!slots_.empty()) {
-    auto slot = std::move(slots_.back());
-    slots_.pop_back();
+    auto slot = slots_.pop_back();
     load_bytes_ -= slot.bytes;
     if (!slot.command) continue;
     auto& command = *slot.command;
@@ -158,15 +160,16 @@ void Pipeline::fail_all_but_stores(const Error& error) {
     if (command->effect != Command::Effect::store) fail(*command, error);
     command = following;
   }
-  for (auto& slot : slots_) {
-    if (slot.command && slot.command->effect != Command::Effect::store) fail(*slot.command, error);
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    auto* command = slots_[i].command.get();
+    if (command && command->effect != Command::Effect::store) fail(*command, error);
   }
 }
 
 void Pipeline::fail_all(const Error& error) {
   fail_waiting(error);
-  for (auto& slot : slots_) {
-    if (slot.command) fail(*slot.command, error);
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (auto* command = slots_[i].command.get()) fail(*command, error);
   }
 }
 
@@ -180,6 +183,7 @@ std::string_view Pipeline::to_send() {
     if (!command) break;
     waiting_.remove(command);
     --waiting_count_;
+    waiting_bytes_ -= command->request.size();
     command->is_waiting = false;
     command->in_flight = true;
     ++command->times_sent;
@@ -237,8 +241,7 @@ Pipeline::Fed Pipeline::feed(std::string_view bytes) {
            {.code = ErrorCode::protocol_error, .message = "the server sent an unexpected reply"});
       return Fed::malformed;
     }
-    auto slot = std::move(slots_.front());
-    slots_.pop_front();
+    auto slot = slots_.pop_front();
     ++first_slot_;
     load_bytes_ -= slot.bytes;
     if (!slot.command) continue;  // ended before; this was its reply

@@ -7,13 +7,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "base/ring_queue.hpp"
 #include "valkey/command.hpp"
 #include "valkey/counters.hpp"
 #include "valkey/reply.hpp"
@@ -55,12 +55,14 @@ class Pipeline {
   void fail_all(const Error& error);
 
   // --- bytes ---
+  // Of requests that to_send() has not been asked for yet.
+  [[nodiscard]] std::size_t waiting_bytes() const { return waiting_bytes_; }
   // What to send next; empty: nothing. Moves waiting commands in flight until there is enough to
   // send. Valid until the next call.
   std::string_view to_send();
   void sent(std::size_t bytes);
   enum class Fed : std::uint8_t { fine, too_large, malformed, unsolicited };
-  // At most ReplyReader::max_feed bytes. After anything but `fine` the connection must be closed.
+  // After anything but `fine` the connection must be closed.
   Fed feed(std::string_view bytes);
 
   // --- outcomes ---
@@ -86,9 +88,9 @@ class Pipeline {
   // The order of replies. Null: the command ended before its reply came.
   struct Slot {
     Ref<Command> command;
-    std::uint64_t begins;  // position of its first byte in the stream of requests
-    std::size_t bytes;
-    std::uint8_t replies;  // still to come
+    std::uint64_t begins = 0;  // position of its first byte in the stream of requests
+    std::size_t bytes = 0;
+    std::uint8_t replies = 1;  // still to come
   };
   using WaitingList = CommandList<&Command::waiting_links>;
 
@@ -104,7 +106,8 @@ class Pipeline {
 
   WaitingList waiting_;  // owns a reference each
   std::size_t waiting_count_ = 0;
-  std::deque<Slot> slots_;
+  std::size_t waiting_bytes_ = 0;
+  RingQueue<Slot> slots_;
   std::uint64_t first_slot_ = 0;  // number of slots_.front()
   std::size_t load_bytes_ = 0;
   std::size_t live_ = 0;
@@ -119,7 +122,7 @@ class Pipeline {
   std::vector<Command*> expired_;
 
   std::uint64_t store_epoch_ = 1;
-  std::deque<std::pair<std::uint64_t, std::size_t>> stores_by_epoch_;
+  std::vector<std::pair<std::uint64_t, std::size_t>> stores_by_epoch_;
 };
 
 }  // namespace detail

@@ -65,7 +65,18 @@ Poller::Ready Poller::wait(std::optional<SteadyTime> until) noexcept {
   return ready;
 }
 
+void Poller::wait_for_wake(std::chrono::milliseconds longest) noexcept {
+  parked_.store(Parked::yes, std::memory_order_release);
+  const auto until = SteadyTime::clock::now() + longest;
+  futex_wait(parked_, Parked::yes, &until);
+  parked_.store(Parked::no, std::memory_order_release);
+}
+
 void Poller::wake() noexcept {
+  auto parked = Parked::yes;
+  if (parked_.compare_exchange_strong(parked, Parked::no, std::memory_order_acq_rel)) {
+    futex_wake_all(parked_);
+  }
   const std::uint64_t one = 1;
   // Fails only when the counter is full, and then it is readable anyway.
   [[maybe_unused]] const auto written = write(wake_, &one, sizeof one);

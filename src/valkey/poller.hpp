@@ -1,6 +1,7 @@
 // What the I/O thread sleeps on: one socket and a wake-up descriptor.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -36,10 +37,15 @@ class Poller {
 
   // From any thread; costs a system call.
   void wake() noexcept;
+  // Sleeps until wake() is called, or for as long, and watches no descriptor. For one thread,
+  // beside another's wait(): both notice wake().
+  void wait_for_wake(std::chrono::milliseconds longest) noexcept;
 
  private:
   int epoll_ = -1;
   int wake_ = -1;
+  enum class Parked : std::uint32_t { no, yes };
+  std::atomic<Parked> parked_{Parked::no};
 };
 
 }  // namespace detail

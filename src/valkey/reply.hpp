@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,9 +40,11 @@ struct ReplyLimits {
   std::size_t depth = 8;
 };
 
-// Sans-I/O. hiredis parses; the objects are ours, so a GET's value is copied once, into the string
-// that the caller will own. Lengths are checked as soon as their header is there, before memory is
-// taken for what they announce.
+// Sans-I/O. Values, alone (GET) or in an array (MGET), are by far the most of what comes: each is
+// copied once, into the string that the caller will own. All else is parsed by hiredis into objects
+// of ours. (hiredis would copy a value twice, and move what it has not consumed yet after each
+// KiB.) Lengths are checked as soon as their header is there, before memory is taken for what they
+// announce.
 class ReplyReader {
  public:
   explicit ReplyReader(ReplyLimits limits);
@@ -56,20 +59,39 @@ class ReplyReader {
     malformed,  // not RESP; the reader is of no more use
   };
 
-  // At most max_feed bytes at a time: hiredis moves what it has not consumed yet each KiB.
-  static constexpr std::size_t max_feed = std::size_t{64} << 10;
-  void feed(std::string_view bytes);
+  // The bytes must stay until next() needs more; only then feed again.
+  void feed(std::string_view bytes) noexcept { fed_ = bytes; }
   Next next(Reply& reply);
 
  private:
   struct Callbacks;
   friend struct Callbacks;
   Reply* place(const redisReadTask* task);
+
+  // Where the next byte belongs.
+  enum class Way : std::uint8_t { boundary, text, hiredis };
+  std::optional<Next> begin(Reply& reply);
+  std::optional<Next> begin_text(Reply& reply);
+  std::optional<Next> begin_array(Reply& reply);
+  std::optional<Next> carry_text(Reply& reply);
+  std::optional<Next> carry_hiredis(Reply& reply);
+  std::optional<std::uint64_t> take_header() noexcept;
+  Next fail(bool too_large) noexcept;
   // Of the bytes that wait for the rest of a reply.
   enum class Pending : std::uint8_t { fine, too_large, endless };
   [[nodiscard]] Pending judge_pending() const noexcept;
 
   ReplyLimits limits_;
+  std::string_view fed_;  // what is left of it
+  Way way_ = Way::boundary;
+  // An array whose elements come one by one.
+  bool in_array_ = false;
+  std::size_t elements_left_ = 0;
+  Reply array_;
+  // A string that has come in part.
+  std::string text_;
+  std::size_t text_left_ = 0;  // with the line's end behind it
+
   redisReader* reader_;
   Reply root_;
   std::size_t bytes_ = 0;  // of the reply under way

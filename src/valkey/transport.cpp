@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include <hiredis/hiredis.h>
 
@@ -45,13 +46,38 @@ class PlainTransport final : public Transport {
       error_ = system_error("the connection was not made", errno);
       return Step::failed;
     }
+    make_patient();
     return Step::done;
   }
 
   // Plain bytes go past hiredis: it sends with flags 0, and a peer that hung up would raise
   // SIGPIPE.
-  Moved read(char* into, std::size_t size) override {
-    const auto got = ::recv(context_->fd, into, size, 0);
+  Moved read(char* into, std::size_t size) override { return receive(into, size, MSG_DONTWAIT); }
+  Moved read_patiently(char* into, std::size_t size) override { return receive(into, size, 0); }
+
+  Moved write(const char* from, std::size_t size) override {
+    const auto put = ::send(context_->fd, from, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (put >= 0) return {Step::done, static_cast<std::size_t>(put)};
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return {Step::wants_write, 0};
+    error_ = lost(errno);
+    return {Step::failed, 0};
+  }
+
+  [[nodiscard]] Error error() const override { return error_; }
+
+ private:
+  // From here on it is each call that says whether it may sleep, and a sleep has an end.
+  void make_patient() noexcept {
+    const int flags = fcntl(context_->fd, F_GETFL);
+    const timeval longest{.tv_sec = 0, .tv_usec = 2000};
+    if (flags >= 0 &&
+        setsockopt(context_->fd, SOL_SOCKET, SO_RCVTIMEO, &longest, sizeof longest) == 0) {
+      fcntl(context_->fd, F_SETFL, flags & ~O_NONBLOCK);
+    }
+  }
+
+  Moved receive(char* into, std::size_t size, int flags) {
+    const auto got = ::recv(context_->fd, into, size, flags);
     if (got > 0) return {Step::done, static_cast<std::size_t>(got)};
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
       return {Step::wants_read, 0};
@@ -63,17 +89,6 @@ class PlainTransport final : public Transport {
     return {Step::failed, 0};
   }
 
-  Moved write(const char* from, std::size_t size) override {
-    const auto put = ::send(context_->fd, from, size, MSG_NOSIGNAL);
-    if (put >= 0) return {Step::done, static_cast<std::size_t>(put)};
-    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return {Step::wants_write, 0};
-    error_ = lost(errno);
-    return {Step::failed, 0};
-  }
-
-  [[nodiscard]] Error error() const override { return error_; }
-
- private:
   static Error lost(int number) {
     auto error = system_error("the connection to the server broke", number);
     error.code = ErrorCode::connection_lost;

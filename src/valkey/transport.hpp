@@ -31,6 +31,9 @@ class Transport {
     std::size_t bytes;  // at least one when done
   };
   virtual Moved read(char* into, std::size_t size) = 0;
+  // The same, but may sleep in it for a few milliseconds until something comes: one system call
+  // instead of two for a thread that has nothing else to wait for.
+  virtual Moved read_patiently(char* into, std::size_t size) { return read(into, size); }
   virtual Moved write(const char* from, std::size_t size) = 0;
 
   [[nodiscard]] virtual Error error() const = 0;

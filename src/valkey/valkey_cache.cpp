@@ -23,21 +23,26 @@ namespace detail {
 // What all copies of a ValkeyCache hold together: its end is the cache's end.
 class CacheHandle {
  public:
-  explicit CacheHandle(std::shared_ptr<CacheCore> core) noexcept : core_(std::move(core)) {}
+  explicit CacheHandle(std::shared_ptr<CacheCore> core)
+      : core_(std::move(core)), context_(core_->context()) {}
   CacheHandle(const CacheHandle&) = delete;
   CacheHandle& operator=(const CacheHandle&) = delete;
   ~CacheHandle() {
     if (core_->forked()) {
       // Its thread, its locks and its socket are the parent's: leave everything as it is.
-      new std::shared_ptr<CacheCore>(std::move(core_));  // NOLINT(bugprone-unused-raii)
+      new std::shared_ptr<CacheCore>(core_);  // NOLINT(bugprone-unused-raii)
       return;
     }
     core_->close();
   }
   [[nodiscard]] CacheCore& core() const noexcept { return *core_; }
+  [[nodiscard]] const std::shared_ptr<const CallbackContext>& context() const noexcept {
+    return context_;
+  }
 
  private:
   std::shared_ptr<CacheCore> core_;
+  std::shared_ptr<const CallbackContext> context_;
 };
 
 }  // namespace detail
@@ -45,9 +50,11 @@ class CacheHandle {
 namespace {
 
 using detail::append_argument;
+using detail::append_request;
 using detail::append_request_header;
 using detail::BatchFuture;
 using detail::CacheCore;
+using detail::CacheHandle;
 using detail::Command;
 using detail::CommandFuture;
 using detail::Ref;
@@ -72,20 +79,20 @@ bool in_whole_seconds(Ttl ttl) {
 }
 
 // SET key value [NX] [EX s | PX ms]
-Result<std::string> set_request(const CacheCore& core, std::string_view key, std::string_view value,
-                                Ttl ttl, bool only_if_absent) {
+Result<void> append_set(std::string& request, const CacheCore& core, const CacheKey& key,
+                        std::string_view value, Ttl ttl, bool only_if_absent) {
   auto effective = effective_ttl(core, ttl);
   if (!effective) return std::move(effective).error();
   if (value.size() > core.options().max_value_bytes) {
     return Error{.code = ErrorCode::too_large,
                  .message = "the value is longer than max_value_bytes; nothing was sent"};
   }
-  std::string request;
-  request.reserve(key.size() + value.size() + 96);
+  const auto& prefix = core.options().prefix;
+  request.reserve(prefix.size() + key.path().size() + value.size() + 96);
   const bool expires = effective->is_finite();
   append_request_header(request, 3U + (only_if_absent ? 1U : 0U) + (expires ? 2U : 0U));
   append_argument(request, "SET");
-  append_argument(request, key);
+  append_argument(request, prefix, key.path());
   append_argument(request, value);
   if (only_if_absent) append_argument(request, "NX");
   if (expires) {
@@ -94,45 +101,77 @@ Result<std::string> set_request(const CacheCore& core, std::string_view key, std
     append_argument(request, seconds ? "EX" : "PX");
     append_argument(request, seconds ? milliseconds / 1000 : milliseconds);
   }
-  return request;
+  return {};
+}
+
+// A command that is about to be sent, and its future.
+template <class T>
+class Sending {
+ public:
+  Sending(const CacheHandle& handle, typename CommandFuture<T>::Decode decode,
+          Command::Effect effect)
+      : core_(handle.core()), command_(detail::PooledCommandFuture<T>::make(decode)) {
+    command_->set_context(handle.context());
+    command_->set_helper(&core_);
+    command_->effect = effect;
+  }
+  // To be filled.
+  [[nodiscard]] std::string& request() noexcept { return command_->request; }
+  Future<T> submit(const CallOptions& options) {
+    command_->deadline = core_.deadline_for(options);
+    auto future = Ref<detail::FutureState<T>>::share(command_.get());
+    core_.submit(Ref<Command>::adopt(command_.detach()), options.stop_token);
+    return FutureAccess::make<T>(std::move(future));
+  }
+  // The near tier's copy goes with every write, once the command has its place in the order.
+  Future<T> submit_write(const CacheKey& key, const CallOptions& options) {
+    auto sent = submit(options);
+    if (auto* near = core_.near()) near->invalidate(key.path());
+    return sent;
+  }
+
+ private:
+  CacheCore& core_;
+  Ref<detail::PooledCommandFuture<T>> command_;
+};
+
+template <class T>
+Future<T> send(const CacheHandle& handle, std::initializer_list<std::string_view> request,
+               typename CommandFuture<T>::Decode decode, Command::Effect effect,
+               const CallOptions& options) {
+  Sending<T> sending(handle, decode, effect);
+  append_request(sending.request(), request);
+  return sending.submit(options);
 }
 
 template <class T>
-Future<T> send(CacheCore& core, std::string request, typename CommandFuture<T>::Decode decode,
-               Command::Effect effect, const CallOptions& options) {
-  auto command = Ref<CommandFuture<T>>::adopt(new CommandFuture<T>(decode));
-  command->set_context(core.context());
-  command->request = std::move(request);
-  command->effect = effect;
-  command->deadline = core.deadline_for(options);
-  auto future = detail::Ref<detail::FutureState<T>>::share(command.get());
-  core.submit(Ref<Command>::adopt(command.detach()), options.stop_token);
-  return FutureAccess::make<T>(std::move(future));
-}
-
-// The near tier's copy goes with every write, once the command has its place in the order.
-template <class T>
-Future<T> forgetting(const CacheCore& core, const CacheKey& key, Future<T> sent) {
-  if (auto* near = core.near()) near->invalidate(key.path());
-  return sent;
+Future<T> send_write(const CacheHandle& handle, const CacheKey& key,
+                     std::initializer_list<std::string_view> request,
+                     typename CommandFuture<T>::Decode decode, Command::Effect effect,
+                     const CallOptions& options) {
+  Sending<T> sending(handle, decode, effect);
+  append_request(sending.request(), request);
+  return sending.submit_write(key, options);
 }
 
 // GET by way of the near tier.
-Future<detail::Value> near_get(CacheCore& core, detail::NearTier& near, const CacheKey& key,
-                               const CallOptions& options) {
+Future<detail::Value> near_get(const CacheHandle& handle, detail::NearTier& near,
+                               const CacheKey& key, const CallOptions& options) {
+  auto& core = handle.core();
   if (!options.stop_token.stop_requested()) {
     if (const auto entry = near.find(key.path(), detail::SteadyTime::clock::now(), true)) {
-      Promise<detail::Value> promise(core.context());
+      Promise<detail::Value> promise(handle.context());
       promise.set(detail::Value(entry->value()));
       return promise.future();
     }
   }
   core.counters().gets.add();
   auto command = Ref<detail::FillingGet>::adopt(new detail::FillingGet(near, key));
-  command->set_context(core.context());
+  command->set_context(handle.context());
+  command->set_helper(&core);
   const auto wire_key = core.options().prefix + key.path();
-  detail::append_request(command->request, {"GET", wire_key});
-  detail::append_request(command->request, {"PTTL", wire_key});
+  append_request(command->request, {"GET", wire_key});
+  append_request(command->request, {"PTTL", wire_key});
   command->deadline = core.deadline_for(options);
   auto future = Ref<detail::FutureState<detail::Value>>::share(command.get());
   core.submit(Ref<Command>::adopt(command.detach()), options.stop_token);
@@ -140,11 +179,14 @@ Future<detail::Value> near_get(CacheCore& core, detail::NearTier& near, const Ca
 }
 
 // MGETs of those keys that the tier does not have.
-Future<std::vector<Result<detail::Value>>> near_get(CacheCore& core, detail::NearTier& near,
+Future<std::vector<Result<detail::Value>>> near_get(const CacheHandle& handle,
+                                                    detail::NearTier& near,
                                                     const std::vector<CacheKey>& keys,
                                                     const CallOptions& options) {
+  auto& core = handle.core();
   auto batch = Ref<BatchFuture<detail::Value>>::adopt(new BatchFuture<detail::Value>(keys.size()));
-  batch->set_context(core.context());
+  batch->set_context(handle.context());
+  batch->set_helper(&core);
   const auto deadline = core.deadline_for(options);
   const auto now = detail::SteadyTime::clock::now();
   const bool look = !options.stop_token.stop_requested();
@@ -156,7 +198,7 @@ Future<std::vector<Result<detail::Value>>> near_get(CacheCore& core, detail::Nea
     append_request_header(request, missing.size() + 1);
     append_argument(request, "MGET");
     for (const auto index : missing) {
-      append_argument(request, core.options().prefix + keys[index].path());
+      append_argument(request, core.options().prefix, keys[index].path());
     }
     auto part = Ref<detail::SparseGetPart>::adopt(
         new detail::SparseGetPart(batch, std::exchange(missing, {})));
@@ -179,9 +221,9 @@ Future<std::vector<Result<detail::Value>>> near_get(CacheCore& core, detail::Nea
 
 // Errors that are found before anything is sent count too.
 template <class T>
-Future<T> refuse(CacheCore& core, Error error) {
-  core.counters().errors.add();
-  Promise<T> promise(core.context());
+Future<T> refuse(const CacheHandle& handle, Error error) {
+  handle.core().counters().errors.add();
+  Promise<T> promise(handle.context());
   promise.set(std::move(error));
   return promise.future();
 }
@@ -193,7 +235,6 @@ class Ping final : public CommandFuture<std::chrono::microseconds> {
   bool on_reply(detail::Reply&& reply, detail::Counters& /*counters*/) override {
     const bool pong = reply.type == detail::Reply::Type::status;
     const bool fits = pong || reply.type == detail::Reply::Type::error;
-    if (!claim()) return fits;
     if (pong) {
       store(std::chrono::duration_cast<std::chrono::microseconds>(detail::SteadyTime::clock::now() -
                                                                   begun_));
@@ -248,10 +289,13 @@ Result<ValkeyCache> ValkeyCache::open(std::string_view uri, ValkeyCacheOptions o
 Future<std::optional<std::string>> ValkeyCache::get(const CacheKey& key,
                                                     CallOptions options) const {
   auto& core = handle_->core();
-  if (auto* near = core.near()) return near_get(core, *near, key, options);
+  if (auto* near = core.near()) return near_get(*handle_, *near, key, options);
   core.counters().gets.add();
-  return send<std::optional<std::string>>(core, detail::make_request({"GET", wire_key(key)}),
-                                          &detail::decode_value, Command::Effect::none, options);
+  Sending<detail::Value> sending(*handle_, &detail::decode_value, Command::Effect::none);
+  auto& request = sending.request();
+  request += "*2\r\n$3\r\nGET\r\n";
+  append_argument(request, prefix(), key.path());
+  return sending.submit(options);
 }
 
 NearHit ValkeyCache::find_near(std::string_view path) const {
@@ -269,67 +313,56 @@ bool ValkeyCache::keep_object(const NearHit& hit, std::shared_ptr<const void> ob
 
 Future<void> ValkeyCache::set(const CacheKey& key, std::string value, Ttl ttl,
                               CallOptions options) const {
-  auto& core = handle_->core();
-  auto request = set_request(core, wire_key(key), value, ttl, false);
-  if (!request) return refuse<void>(core, std::move(request).error());
-  return forgetting(handle_->core(), key,
-                    send<void>(core, *std::move(request), &detail::decode_stored,
-                               Command::Effect::store, options));
+  Sending<void> sending(*handle_, &detail::decode_stored, Command::Effect::store);
+  auto made = append_set(sending.request(), handle_->core(), key, value, ttl, false);
+  if (!made) return refuse<void>(*handle_, std::move(made).error());
+  return sending.submit_write(key, options);
 }
 
 Future<bool> ValkeyCache::set_if_absent(const CacheKey& key, std::string value, Ttl ttl,
                                         CallOptions options) const {
-  auto& core = handle_->core();
-  auto request = set_request(core, wire_key(key), value, ttl, true);
-  if (!request) return refuse<bool>(core, std::move(request).error());
-  return forgetting(handle_->core(), key,
-                    send<bool>(core, *std::move(request), &detail::decode_stored_if_absent,
-                               Command::Effect::store, options));
+  Sending<bool> sending(*handle_, &detail::decode_stored_if_absent, Command::Effect::store);
+  auto made = append_set(sending.request(), handle_->core(), key, value, ttl, true);
+  if (!made) return refuse<bool>(*handle_, std::move(made).error());
+  return sending.submit_write(key, options);
 }
 
 Future<bool> ValkeyCache::erase_if(const CacheKey& key, std::string value,
                                    CallOptions options) const {
-  return forgetting(
-      handle_->core(), key,
-      send<bool>(handle_->core(),
-                 detail::make_request({"EVAL", detail::erase_if_script, "1", wire_key(key), value}),
-                 &detail::decode_erased, Command::Effect::change, options));
+  return send_write<bool>(*handle_, key,
+                          {"EVAL", detail::erase_if_script, "1", wire_key(key), value},
+                          &detail::decode_erased, Command::Effect::change, options);
 }
 
 Future<bool> ValkeyCache::expire_if(const CacheKey& key, std::string value, Ttl ttl,
                                     CallOptions options) const {
-  auto& core = handle_->core();
-  if (!ttl.is_finite()) return refuse<bool>(core, invalid("expire_if needs a finite, valid ttl"));
-  return forgetting(
-      handle_->core(), key,
-      send<bool>(core,
-                 detail::make_request({"EVAL", detail::expire_if_script, "1", wire_key(key), value,
-                                       std::to_string(ttl.duration().count())}),
-                 &detail::decode_expired, Command::Effect::change, options));
+  if (!ttl.is_finite()) {
+    return refuse<bool>(*handle_, invalid("expire_if needs a finite, valid ttl"));
+  }
+  return send_write<bool>(*handle_, key,
+                          {"EVAL", detail::expire_if_script, "1", wire_key(key), value,
+                           std::to_string(ttl.duration().count())},
+                          &detail::decode_expired, Command::Effect::change, options);
 }
 
 Future<bool> ValkeyCache::erase(const CacheKey& key, CallOptions options) const {
-  return forgetting(handle_->core(), key,
-                    send<bool>(handle_->core(), detail::make_request({"DEL", wire_key(key)}),
-                               &detail::decode_erased, Command::Effect::change, options));
+  return send_write<bool>(*handle_, key, {"DEL", wire_key(key)}, &detail::decode_erased,
+                          Command::Effect::change, options);
 }
 
 Future<bool> ValkeyCache::touch(const CacheKey& key, Ttl ttl, CallOptions options) const {
-  auto& core = handle_->core();
-  if (!ttl.is_finite()) return refuse<bool>(core, invalid("touch needs a finite, valid ttl"));
+  if (!ttl.is_finite()) return refuse<bool>(*handle_, invalid("touch needs a finite, valid ttl"));
   const auto milliseconds = ttl.duration().count();
   const bool seconds = in_whole_seconds(ttl);
-  return forgetting(handle_->core(), key,
-                    send<bool>(core,
-                               detail::make_request(
-                                   {seconds ? "EXPIRE" : "PEXPIRE", wire_key(key),
-                                    std::to_string(seconds ? milliseconds / 1000 : milliseconds)}),
-                               &detail::decode_expired, Command::Effect::change, options));
+  return send_write<bool>(*handle_, key,
+                          {seconds ? "EXPIRE" : "PEXPIRE", wire_key(key),
+                           std::to_string(seconds ? milliseconds / 1000 : milliseconds)},
+                          &detail::decode_expired, Command::Effect::change, options);
 }
 
 Future<std::optional<Ttl>> ValkeyCache::ttl(const CacheKey& key, CallOptions options) const {
-  return send<std::optional<Ttl>>(handle_->core(), detail::make_request({"PTTL", wire_key(key)}),
-                                  &detail::decode_ttl, Command::Effect::none, options);
+  return send<std::optional<Ttl>>(*handle_, {"PTTL", wire_key(key)}, &detail::decode_ttl,
+                                  Command::Effect::none, options);
 }
 
 // --- many keys ---
@@ -337,10 +370,11 @@ Future<std::optional<Ttl>> ValkeyCache::ttl(const CacheKey& key, CallOptions opt
 Future<std::vector<Result<std::optional<std::string>>>> ValkeyCache::get(
     std::vector<CacheKey> keys, CallOptions options) const {
   auto& core = handle_->core();
-  if (auto* near = core.near()) return near_get(core, *near, keys, options);
+  if (auto* near = core.near()) return near_get(*handle_, *near, keys, options);
   core.counters().gets.add(keys.size());
   auto batch = Ref<BatchFuture<detail::Value>>::adopt(new BatchFuture<detail::Value>(keys.size()));
-  batch->set_context(core.context());
+  batch->set_context(handle_->context());
+  batch->set_helper(&core);
   const auto deadline = core.deadline_for(options);
   for (std::size_t first = 0; first < keys.size(); first += keys_per_mget) {
     const auto count = std::min(keys_per_mget, keys.size() - first);
@@ -348,7 +382,7 @@ Future<std::vector<Result<std::optional<std::string>>>> ValkeyCache::get(
     append_request_header(part->request, count + 1);
     append_argument(part->request, "MGET");
     for (const auto& key : std::span(keys).subspan(first, count)) {
-      append_argument(part->request, wire_key(key));
+      append_argument(part->request, prefix(), key.path());
     }
     part->deadline = deadline;
     core.submit(std::move(part), options.stop_token);
@@ -362,18 +396,20 @@ Future<std::vector<Result<void>>> ValkeyCache::set(std::vector<KeyValue> entries
   auto& core = handle_->core();
   auto* const near = core.near();
   auto batch = Ref<BatchFuture<void>>::adopt(new BatchFuture<void>(entries.size()));
-  batch->set_context(core.context());
+  batch->set_context(handle_->context());
+  batch->set_helper(&core);
   const auto deadline = core.deadline_for(options);
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const auto& entry = entries[i];
-    auto request = set_request(core, wire_key(entry.key), entry.value, entry.ttl, false);
-    if (!request) {
+    std::string request;
+    auto made = append_set(request, core, entry.key, entry.value, entry.ttl, false);
+    if (!made) {
       core.counters().errors.add();
-      batch->result(i) = std::move(request).error();
+      batch->result(i) = std::move(made).error();
       continue;
     }
     auto part = Ref<detail::MultiSetPart>::adopt(new detail::MultiSetPart(batch, i));
-    part->request = *std::move(request);
+    part->request = std::move(request);
     part->effect = Command::Effect::store;
     part->deadline = deadline;
     core.submit(std::move(part), options.stop_token);
@@ -395,7 +431,7 @@ Future<std::uint64_t> ValkeyCache::clear(std::vector<std::string> namespaces,
   auto prefix = this->prefix();
   for (const auto& part : namespaces) {
     if (part.empty() || part.find('/') != std::string::npos) {
-      return refuse<std::uint64_t>(core, invalid("a namespace is empty or holds '/'"));
+      return refuse<std::uint64_t>(*handle_, invalid("a namespace is empty or holds '/'"));
     }
     prefix += part;
     prefix += '/';
@@ -408,7 +444,8 @@ Future<std::uint64_t> ValkeyCache::clear(std::vector<std::string> namespaces,
 Future<std::chrono::microseconds> ValkeyCache::ping(CallOptions options) const {
   auto& core = handle_->core();
   auto command = Ref<Ping>::adopt(new Ping);
-  command->set_context(core.context());
+  command->set_context(handle_->context());
+  command->set_helper(&core);
   command->request = detail::make_request({"PING"});
   command->deadline = core.deadline_for(options);
   auto future = Ref<detail::FutureState<std::chrono::microseconds>>::share(command.get());

@@ -32,6 +32,16 @@ inline void append_argument(std::string& out, std::string_view argument) {
   out += "\r\n";
 }
 
+// One argument of two parts: a key under its prefix.
+inline void append_argument(std::string& out, std::string_view prefix, std::string_view rest) {
+  out += '$';
+  append_number(out, static_cast<std::int64_t>(prefix.size() + rest.size()));
+  out += "\r\n";
+  out += prefix;
+  out += rest;
+  out += "\r\n";
+}
+
 inline void append_argument(std::string& out, std::int64_t number) {
   char digits[24];
   const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;

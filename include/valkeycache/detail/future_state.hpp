@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -60,6 +61,25 @@ class Ref {
   T* object_ = nullptr;
 };
 
+class FutureCore;
+
+// Whoever can carry a future's work on with the thread that waits for it, instead of having it
+// sleep until another thread has done so.
+class WaitHelper {
+ public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+  // Works for `future` on the calling thread until it is ready, the deadline has passed, or this
+  // thread is of no use. The caller looks, and sleeps if need be.
+  virtual void help(FutureCore& future, const TimePoint* deadline) noexcept = 0;
+  // A future that help() works for was completed: it need go on no longer.
+  virtual void helped() noexcept = 0;
+  // Somebody wants the result who will not wait for it: it must come without their help.
+  virtual void go_on_alone() noexcept = 0;
+
+ protected:
+  ~WaitHelper() = default;
+};
+
 class VALKEYCACHE_API FutureCore {
  public:
   using Continuation = UniqueFunction<void(FutureCore&)>;
@@ -81,6 +101,19 @@ class VALKEYCACHE_API FutureCore {
   enum class Waited : std::uint8_t { ready, timed_out, would_deadlock };
   // Blocks until ready or, when there is one, until the deadline.
   Waited wait(const TimePoint* deadline) noexcept;
+  // By a helper, before it works for this future. False when it is ready.
+  [[nodiscard]] bool begin_help() noexcept {
+    auto phase = Phase::pending;
+    return phase_.compare_exchange_strong(phase, Phase::helped, std::memory_order_acq_rel,
+                                          std::memory_order_acquire) ||
+           phase != Phase::ready;
+  }
+  // The answer to ready() by somebody who may ask again and again.
+  [[nodiscard]] bool poll() const noexcept {
+    if (ready()) return true;
+    if (helper_) helper_->go_on_alone();
+    return false;
+  }
 
   // Runs `continuation` once the state is ready. False, with `continuation` untouched, when it
   // already is.
@@ -97,7 +130,13 @@ class VALKEYCACHE_API FutureCore {
   }
   [[nodiscard]] bool claimed() const noexcept { return claimed_.load(std::memory_order_acquire); }
   // After the claimant has stored the result: wakes the waiter or runs the continuation.
-  void publish() noexcept;
+  void publish() noexcept {
+    // The waiter may consume the state and drop it as soon as it sees `ready`.
+    const auto self = Ref<FutureCore>::share(this);
+    publish_kept();
+  }
+  // The same, for a caller who holds a reference meanwhile.
+  void publish_kept() noexcept;
 
   void set_context(std::shared_ptr<const CallbackContext> context) noexcept {
     context_ = std::move(context);
@@ -105,6 +144,8 @@ class VALKEYCACHE_API FutureCore {
   [[nodiscard]] const std::shared_ptr<const CallbackContext>& context() const noexcept {
     return context_;
   }
+  // Before the state is shared. Must live as long as the context does.
+  void set_helper(WaitHelper* helper) noexcept { helper_ = helper; }
 
  protected:
   virtual ~FutureCore();
@@ -114,7 +155,13 @@ class VALKEYCACHE_API FutureCore {
   void reset() noexcept;
 
  private:
-  enum class Phase : std::uint32_t { pending, waited_for, continued, ready };
+  enum class Phase : std::uint32_t {
+    pending,
+    helped,      // a waiter works for it
+    waited_for,  // a waiter sleeps
+    continued,
+    ready
+  };
 
   void run(Continuation& continuation) noexcept;
 
@@ -122,6 +169,7 @@ class VALKEYCACHE_API FutureCore {
   std::atomic<Phase> phase_{Phase::pending};
   std::atomic<bool> claimed_{false};
   bool inline_ = false;
+  WaitHelper* helper_ = nullptr;
   Continuation continuation_;
   std::shared_ptr<const CallbackContext> context_;
 };
@@ -154,6 +202,19 @@ class FutureState : public FutureCore {
  private:
   std::optional<Result<T>> result_;
 };
+
+// While one lives, what is published on this thread does not run continuations here: they belong to
+// the library's own thread, or to an executor, and are kept for it. Not nested.
+class VALKEYCACHE_API KeepContinuations {
+ public:
+  using Kept = std::vector<UniqueFunction<void()>>;
+  explicit KeepContinuations(Kept& kept) noexcept;
+  ~KeepContinuations();
+  KeepContinuations(const KeepContinuations&) = delete;
+  KeepContinuations& operator=(const KeepContinuations&) = delete;
+};
+// Runs it, or keeps it where that is asked for.
+VALKEYCACHE_API void run_or_keep(UniqueFunction<void()> work) noexcept;
 
 // True on a thread that completes futures, so that waiting there could never end.
 VALKEYCACHE_API bool on_io_thread() noexcept;

@@ -89,8 +89,8 @@ TEST(Reply, ALineWithoutEndIsNotCollected) {
     ReplyReader reader(small);
     Reply reply;
     reader.feed({&mark, 1});
+    auto next = reader.next(reply);
     const std::string piece(10'000, '1');
-    auto next = Next::need_more;
     for (int pieces = 0; pieces < 20 && next == Next::need_more; ++pieces) {
       reader.feed(piece);
       next = reader.next(reply);
@@ -106,6 +106,46 @@ TEST(Reply, AFailedReaderStaysFailed) {
   EXPECT_EQ(reader.next(reply), Next::malformed);
   reader.feed("+OK\r\n");
   EXPECT_EQ(reader.next(reply), Next::malformed);
+}
+
+void append_text(std::string& out, const Reply& reply) {
+  out += std::to_string(static_cast<int>(reply.type)) + ":" + std::to_string(reply.integer) + ":" +
+         reply.text + "[";
+  for (const auto& element : reply.elements) append_text(out, element);
+  out += "]";
+}
+
+// Fed in these pieces, what does the reader make of the bytes?
+std::string read_all(std::initializer_list<std::string_view> pieces) {
+  ReplyReader reader(small);
+  std::string text;
+  for (const auto piece : pieces) {
+    reader.feed(piece);
+    for (;;) {
+      Reply reply;
+      const auto next = reader.next(reply);
+      if (next == Next::need_more) break;
+      if (next != Next::reply) return text + "failed";
+      append_text(text, reply);
+    }
+  }
+  return text;
+}
+
+TEST(Reply, WhereverTheBytesAreCutTheRepliesAreTheSame) {
+  const std::string_view all =
+      "$5\r\nhello\r\n*4\r\n$1\r\na\r\n$-1\r\n_\r\n$0\r\n\r\n+OK\r\n:7\r\n*0\r\n*-1\r\n"
+      "*2\r\n$1\r\n0\r\n*2\r\n$2\r\nk1\r\n$2\r\nk2\r\n>2\r\n+invalidate\r\n*1\r\n$1\r\nk\r\n"
+      "-ERR no\r\n%1\r\n+a\r\n#t\r\n$3\r\nend\r\n";
+  const auto whole = read_all({all});
+  EXPECT_TRUE(whole.ends_with("1:0:end[]")) << whole;
+  for (std::size_t i = 0; i <= all.size(); ++i) {
+    EXPECT_EQ(read_all({all.substr(0, i), all.substr(i)}), whole) << i;
+    for (std::size_t j = i; j <= all.size(); ++j) {
+      ASSERT_EQ(read_all({all.substr(0, i), all.substr(i, j - i), all.substr(j)}), whole)
+          << i << ' ' << j;
+    }
+  }
 }
 
 // Foreign bytes of any kind: no crash, no endless loop, no memory beyond the limits.
