@@ -1,5 +1,6 @@
 // W3: one thread with 1,024 gets in flight, answered by get(), then() and co_await.
 #include "bench/measure.hpp"
+#include "bench/peer.hpp"
 #include "bench/stage.hpp"
 #include "bench/windows.hpp"
 
@@ -42,30 +43,35 @@ std::vector<Row> in_flight(Stage& stage) {
   std::vector<GetFuture> futures(window);
   Countdown countdown;
 
-  const auto tallies = take_turns(
-      stage.options(),
-      {{"raw hiredis", window_after_window(window, [&] { raw_window(raw, entries, window); })},
-       {"get", window_after_window(window, [&] { get_window(cache, entries, futures); })},
-       {"then",
-        window_after_window(window, [&] { then_window(cache, entries, window, countdown); })},
-       {"co_await",
-        window_after_window(window, [&] { co_await_window(cache, entries, window, countdown); })},
-       {"raw hiredis, sliding",
-        [&](auto until, Tally& tally) {
-          raw_sliding(raw, entries, until, tally);
-        }},
-       {"get, sliding", [&](auto until, Tally& tally) {
-          get_sliding(cache, entries, futures, until, tally);
-        }}});
+  const auto others = peers(stage, entries, "W3");
+
+  std::vector<Side> sides{
+      {"raw hiredis", window_after_window(window, [&] { raw_window(raw, entries, window); })},
+      {"get", window_after_window(window, [&] { get_window(cache, entries, futures); })},
+      {"then",
+       window_after_window(window, [&] { then_window(cache, entries, window, countdown); })},
+      {"co_await",
+       window_after_window(window, [&] { co_await_window(cache, entries, window, countdown); })},
+      {"raw hiredis, sliding",
+       [&](auto until, Tally& tally) {
+         raw_sliding(raw, entries, until, tally);
+       }},
+      {"get, sliding", [&](auto until, Tally& tally) {
+         get_sliding(cache, entries, futures, until, tally);
+       }}};
+  add_sides(sides, others, "W3");
+  const auto tallies = take_turns(stage.options(), sides);
   const auto rate = rates(tallies);
   const auto cost = cpu_costs(tallies);
-  return {rate.row("W3.get", "1/s", 1, 0, "ratio >= 1.0"),
-          rate.row("W3.then", "1/s", 2, 0),
-          rate.row("W3.co_await", "1/s", 3, 0),
-          rate.row("W3.sliding", "1/s", 5, 4),
-          cost.row("cpu.get", "ns", 1, 0),
-          cost.row("cpu.then", "ns", 2, 0),
-          cost.row("cpu.co_await", "ns", 3, 0)};
+  std::vector<Row> rows{rate.row("W3.get", "1/s", 1, 0, "ratio >= 1.0"),
+                        rate.row("W3.then", "1/s", 2, 0),
+                        rate.row("W3.co_await", "1/s", 3, 0),
+                        rate.row("W3.sliding", "1/s", 5, 4),
+                        cost.row("cpu.get", "ns", 1, 0),
+                        cost.row("cpu.then", "ns", 2, 0),
+                        cost.row("cpu.co_await", "ns", 3, 0)};
+  add_rows(rows, others, rate, "W3.get", "1/s", 6);
+  return rows;
 }
 
 }  // namespace valkeycache::bench

@@ -1,5 +1,6 @@
 // W1: one thread, one get at a time.
 #include "bench/measure.hpp"
+#include "bench/peer.hpp"
 #include "bench/stage.hpp"
 
 namespace valkeycache::bench {
@@ -24,21 +25,27 @@ std::vector<Row> one_get(Stage& stage) {
   const Entries entries(cache, 1000, 1024);
   auto raw = stage.raw();
 
-  auto tallies =
-      take_turns(stage.options(), {{"raw hiredis",
-                                    [&](auto until, Tally& tally) {
-                                      one_after_the_other(until, tally, [&](std::size_t i) {
-                                        require_hit(*raw.call(entries.raw_get(i)), entries.bytes());
-                                      });
-                                    }},
-                                   {"ValkeyCache", [&](auto until, Tally& tally) {
-                                      one_after_the_other(until, tally, [&](std::size_t i) {
-                                        entries.require_hit(cache.get(entries.key(i)).get());
-                                      });
-                                    }}});
-  return {percentiles(tallies, 0.5).row("W1.p50", "us", 1, 0, "ratio <= 1.08"),
-          percentiles(tallies, 0.99).row("W1.p99", "us", 1, 0),
-          rates(tallies).row("W1.rate", "1/s", 1, 0)};
+  const auto others = peers(stage, entries, "W1");
+
+  std::vector<Side> sides{{"raw hiredis",
+                           [&](auto until, Tally& tally) {
+                             one_after_the_other(until, tally, [&](std::size_t i) {
+                               require_hit(*raw.call(entries.raw_get(i)), entries.bytes());
+                             });
+                           }},
+                          {"ValkeyCache", [&](auto until, Tally& tally) {
+                             one_after_the_other(until, tally, [&](std::size_t i) {
+                               entries.require_hit(cache.get(entries.key(i)).get());
+                             });
+                           }}};
+  add_sides(sides, others, "W1");
+  const auto tallies = take_turns(stage.options(), sides);
+  const auto p50 = percentiles(tallies, 0.5);
+  std::vector<Row> rows{p50.row("W1.p50", "us", 1, 0, "ratio <= 1.08"),
+                        percentiles(tallies, 0.99).row("W1.p99", "us", 1, 0),
+                        rates(tallies).row("W1.rate", "1/s", 1, 0)};
+  add_rows(rows, others, p50, "W1.p50", "us", 2);
+  return rows;
 }
 
 }  // namespace valkeycache::bench

@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "bench/measure.hpp"
+#include "bench/peer.hpp"
 #include "bench/stage.hpp"
 #include "bench/team.hpp"
 
@@ -31,19 +32,25 @@ std::vector<Row> threads(Stage& stage) {
   for (std::size_t i = 0; i < thread_count; ++i) raws.push_back(stage.raw());
   Team team(thread_count);
 
-  const auto tallies = take_turns(
-      stage.options(), {{"raw hiredis",
-                         [&](auto until, Tally& tally) {
-                           all_at_once(team, until, tally, [&](std::size_t thread, std::size_t i) {
-                             require_hit(*raws[thread].call(entries.raw_get(i)), entries.bytes());
-                           });
-                         }},
-                        {"ValkeyCache", [&](auto until, Tally& tally) {
-                           all_at_once(team, until, tally, [&](std::size_t, std::size_t i) {
-                             entries.require_hit(cache.get(entries.key(i)).get());
-                           });
-                         }}});
-  return {rates(tallies).row("W2.rate", "1/s", 1, 0, "ratio >= 1.4")};
+  const auto others = peers(stage, entries, "W2");
+
+  std::vector<Side> sides{
+      {"raw hiredis",
+       [&](auto until, Tally& tally) {
+         all_at_once(team, until, tally, [&](std::size_t thread, std::size_t i) {
+           require_hit(*raws[thread].call(entries.raw_get(i)), entries.bytes());
+         });
+       }},
+      {"ValkeyCache", [&](auto until, Tally& tally) {
+         all_at_once(team, until, tally, [&](std::size_t, std::size_t i) {
+           entries.require_hit(cache.get(entries.key(i)).get());
+         });
+       }}};
+  add_sides(sides, others, "W2");
+  const auto rate = rates(take_turns(stage.options(), sides));
+  std::vector<Row> rows{rate.row("W2.rate", "1/s", 1, 0, "ratio >= 1.4")};
+  add_rows(rows, others, rate, "W2.rate", "1/s", 2);
+  return rows;
 }
 
 }  // namespace valkeycache::bench
