@@ -1,28 +1,17 @@
 // Every state that a pipeline can be in with a few commands, visited: not by chance but one by one.
-#include <deque>
 #include <iostream>
 #include <unordered_map>
 
 #include <gtest/gtest.h>
 
 #include "pipeline_world.hpp"
+#include "support/sanitized.hpp"
 
 namespace valkeycache::testing {
 namespace {
 
+using test::sanitized;
 using What = Move::What;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool sanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool sanitized = true;
-#else
-constexpr bool sanitized = false;
-#endif
-#else
-constexpr bool sanitized = false;
-#endif
 
 // How a state was first reached: from another one, by a move.
 struct Node {
