@@ -78,8 +78,15 @@ TEST(PipelineStates, OutcomesThatPileUp) {
              .late_publish = true});
 }
 
+TEST(PipelineStates, CommandsWithTwoReplies) {
+  visit_all({.commands = sanitized ? 2U : 3U,
+             .kinds = {What::submit_read, What::submit_store, What::submit_pair}});
+}
+
 TEST(PipelineStates, RepliesCutAtEveryByte) {
-  visit_all({.commands = 2, .kinds = {What::submit_read, What::submit_store}, .every_byte = true});
+  visit_all({.commands = 2,
+             .kinds = {What::submit_read, What::submit_store, What::submit_pair},
+             .every_byte = true});
 }
 
 }  // namespace

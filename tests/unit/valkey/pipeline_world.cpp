@@ -24,15 +24,15 @@ Error closed() {
 
 const char* name_of(What what) {
   static constexpr const char* names[] = {
-      "submit_read", "submit_change", "submit_store", "connect",       "lose",
-      "stage",       "send_some",     "send_all",     "reply_some",    "reply_one",
-      "reply_all",   "reply_wrong",   "reply_large",  "reply_unasked", "push",
-      "cancel",      "expire",        "expire_all",   "publish",       "close"};
+      "submit_read", "submit_change", "submit_store",  "submit_pair", "connect",   "lose",
+      "stage",       "send_some",     "send_all",      "reply_some",  "reply_one", "reply_all",
+      "reply_wrong", "reply_large",   "reply_unasked", "push",        "cancel",    "expire",
+      "expire_all",  "publish",       "close"};
   return names[static_cast<std::size_t>(what)];
 }
 
 bool is_submit(What what) {
-  return what <= What::submit_store;
+  return what <= What::submit_pair;
 }
 
 }  // namespace
@@ -53,8 +53,16 @@ class World::Probe final : public detail::CountedCommand {
  public:
   Probe(Given& given, int& alive) : given_(given), alive_(alive) { ++alive_; }
   ~Probe() override { --alive_; }
+  bool on_early_reply(detail::Reply&& reply) override {
+    given_.text = std::move(reply.text);
+    return reply.type == detail::Reply::Type::string;
+  }
   bool on_reply(detail::Reply&& reply, detail::Counters& /*counters*/) override {
     ++given_.replies;
+    if (given_.early_size > 0) {
+      given_.number = reply.integer;
+      return reply.type == detail::Reply::Type::integer;
+    }
     given_.text = std::move(reply.text);
     return reply.type == detail::Reply::Type::string || reply.type == detail::Reply::Type::status;
   }
@@ -112,11 +120,18 @@ std::size_t World::answerable() const {
   return count;
 }
 
+bool World::between_replies() const {
+  return reply_fed_ == 0 || reply_fed_ == given_[asked_[answered_].command].early_size;
+}
+
 std::vector<std::size_t> World::cuts(std::size_t request) const {
-  const auto size = given_[asked_[request].command].reply.size();
+  const auto& given = given_[asked_[request].command];
+  const auto size = given.reply.size();
   std::vector<std::size_t> at;
   if (plan_.every_byte) {
     for (std::size_t cut = 1; cut <= size; ++cut) at.push_back(cut);
+  } else if (given.early_size > 0) {
+    at = {1, given.early_size - 3, given.early_size, given.early_size + 1, size};
   } else {
     at = {1, size - 3, size};  // in the header and in the text
   }
@@ -146,12 +161,12 @@ std::vector<Move> World::moves() const {
       add(What::reply_some);
       add(What::reply_one);
       if (answered_ + 1 < answerable()) add(What::reply_all);
-      if (reply_fed_ == 0) {
+      if (between_replies()) {
         add(What::reply_wrong);
         add(What::reply_large);
       }
     }
-    if (reply_fed_ == 0) add(What::push);
+    if (between_replies()) add(What::push);
     if (answered_ == asked_.size()) add(What::reply_unasked);
   } else {
     add(What::connect);
@@ -189,6 +204,9 @@ void World::make_unchecked(Move move) {
       break;
     case What::submit_store:
       submit(Effect::store);
+      break;
+    case What::submit_pair:
+      submit(Effect::none, true);
       break;
     case What::connect:
       pipeline_->connected();
@@ -230,7 +248,8 @@ void World::make_unchecked(Move move) {
       break;
     }
     case What::reply_wrong:
-      reply_with(":5\r\n", Pipeline::Fed::malformed);
+      // Of two, the second one is a number by right.
+      reply_with(reply_fed_ == 0 ? ":5\r\n" : "$1\r\nx\r\n", Pipeline::Fed::malformed);
       break;
     case What::reply_large:
       reply_with("$" + std::to_string(value_limit + 1) + "\r\n", Pipeline::Fed::too_large);
@@ -285,7 +304,7 @@ void World::make_unchecked(Move move) {
   if (!plan_.late_publish) pipeline_->publish();
 }
 
-void World::submit(Effect effect) {
+void World::submit(Effect effect, bool pair) {
   const auto number = submitted_++;
   auto& given = given_[number];
   const auto key = std::to_string(number);
@@ -293,11 +312,17 @@ void World::submit(Effect effect) {
   given.request = effect == Effect::none ? detail::make_request({"GET", key})
                                          : detail::make_request({"SET", key, "v"});
   given.reply = effect == Effect::none ? bulk("of " + key) : "+OK " + key + "\r\n";
+  if (pair) {
+    given.early_size = given.reply.size();
+    given.request += detail::make_request({"PTTL", key});
+    given.reply += ":" + key + "\r\n";
+  }
   given.deadline = deadlines_[number];
   auto command = detail::Ref<Probe>::adopt(new Probe(given, probes_));
   command->request = given.request;
   command->effect = effect;
   command->deadline = given.deadline;
+  command->replies = pair ? 2 : 1;
   given.command = command.get();
   pipeline_->add(std::move(command));
   given.store_mark = pipeline_->close_store_epoch();
@@ -375,14 +400,20 @@ void World::reply_with(std::string_view text, Pipeline::Fed expected) {
   const auto fed = pipeline_->feed(text);
   if (expected == Pipeline::Fed::malformed && !live && fed == Pipeline::Fed::fine) {
     // Nobody looks at a reply that nobody waits for; it is that command's all the same.
-    ++answered_;
+    if (reply_fed_ == 0 && given_[number].early_size > 0) {
+      reply_fed_ = given_[number].early_size;
+    } else {
+      ++answered_;
+      reply_fed_ = 0;
+    }
     return;
   }
   require(fed == expected, "a bad reply is taken for another thing");
   if (expected == Pipeline::Fed::malformed && live) {
-    require(given_[number].replies == 1, "a wrong reply did not end its command");
+    require(given_[number].replies + given_[number].errors == 1,
+            "a wrong reply did not end its command");
     given_[number].text.clear();
-    ++answered_;
+    given_[number].number = -1;
   }
   if (expected == Pipeline::Fed::too_large && live) expect_ended(number, ErrorCode::too_large);
   lose();
@@ -442,6 +473,8 @@ void World::check() {
     if (given.replies == 1 && !given.text.empty()) {
       require(given.reply.find(given.text) != std::string::npos, "a command got another's reply");
     }
+    require(given.number < 0 || given.number == static_cast<std::int64_t>(i),
+            "a command got another's second reply");
     if (!given.live()) unpublished = unpublished || given.published == 0;
     stores = stores || (given.live() && given.effect == Effect::store);
     require(pipeline_->stores_done_until(given.store_mark) == !stores,
@@ -471,14 +504,15 @@ std::string World::name() const {
       text += given.published == 0 ? 'e' : '.';
       continue;
     }
-    text += static_cast<char>('0' + static_cast<int>(given.effect));
+    text += given.early_size > 0 ? 'p' : static_cast<char>('0' + static_cast<int>(given.effect));
     text += static_cast<char>('0' + given.touched);
   }
   for (auto i = answered_; i < asked_.size(); ++i) {
     const auto& asked = asked_[i];
     text += static_cast<char>('A' + asked.command);
-    if (!given_[asked.command].live()) {
-      text += given_[asked.command].effect == Effect::none ? 'r' : 'w';  // what its reply is like
+    if (const auto& given = given_[asked.command]; !given.live()) {
+      // What its reply is like.
+      text += given.early_size > 0 ? 'p' : given.effect == Effect::none ? 'r' : 'w';
     }
     text += asked.end <= sent_ ? 's' : asked.begin < sent_ ? 'h' : 'n';
   }

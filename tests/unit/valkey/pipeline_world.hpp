@@ -20,6 +20,7 @@ struct Move {
     submit_read,
     submit_change,
     submit_store,
+    submit_pair,  // a read that is answered by two replies
     connect,
     lose,           // the connection
     stage,          // ask what to send; the socket is full
@@ -81,7 +82,8 @@ class World {
   struct Given {
     detail::Command::Effect effect = detail::Command::Effect::none;
     std::string request;
-    std::string reply;  // the right one
+    std::string reply;           // the right one, or two
+    std::size_t early_size = 0;  // of two: the first's
     detail::SteadyTime deadline;
     detail::Command* command = nullptr;
     std::uint64_t store_mark = 0;
@@ -92,6 +94,7 @@ class World {
     int errors = 0;
     int published = 0;
     std::string text;
+    std::int64_t number = -1;
     Error error;
 
     [[nodiscard]] bool live() const { return replies + errors == 0; }
@@ -104,7 +107,7 @@ class World {
   };
 
   void make_unchecked(Move move);
-  void submit(detail::Command::Effect effect);
+  void submit(detail::Command::Effect effect, bool pair = false);
   void stage();
   void send(std::size_t bytes);
   void reply(std::size_t bytes);
@@ -117,6 +120,7 @@ class World {
 
   [[nodiscard]] std::size_t answerable() const;  // requests that the server has whole
   [[nodiscard]] std::vector<std::size_t> cuts(std::size_t request) const;
+  [[nodiscard]] bool between_replies() const;
   [[nodiscard]] bool waiting(std::size_t number) const;
   [[nodiscard]] bool anything_live() const;
 
