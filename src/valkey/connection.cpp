@@ -27,14 +27,15 @@ std::optional<NearTier> make_near(const ValkeyCacheOptions& options) {
 
 }  // namespace
 
-Connection::Connection(const ValkeyCacheOptions& options, Poller& poller, Counters& counters)
+Connection::Connection(const ValkeyCacheOptions& options, Poller& poller, Counters& counters,
+                       Resolve resolve)
     : options_(options),
       poller_(poller),
       counters_(counters),
       near_(make_near(options)),
       pipeline_({.value_bytes = options.max_value_bytes, .reply_bytes = options.max_reply_bytes},
                 counters, SteadyTime::clock::now(), near()),
-      resolver_([&poller] { poller.wake(); }),
+      resolver_([&poller] { poller.wake(); }, std::move(resolve)),
       backoff_(options.reconnect_base, options.reconnect_cap, std::random_device{}()),
       buffer_(std::make_unique<char[]>(read_size)) {}
 

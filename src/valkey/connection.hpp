@@ -26,7 +26,8 @@ namespace detail {
 class Connection final : public Backend {
  public:
   // The options are checked ones; they, the poller and the counters outlive the connection.
-  Connection(const ValkeyCacheOptions& options, Poller& poller, Counters& counters);
+  Connection(const ValkeyCacheOptions& options, Poller& poller, Counters& counters,
+             Resolve resolve = resolve_by_system);
   ~Connection() override;
 
   void accept(Ref<Command> command) override { pipeline_.add(std::move(command)); }

@@ -24,9 +24,7 @@ struct Resolver::Shared {
   std::optional<Result<Addresses>> outcome;
 };
 
-namespace {
-
-Result<Addresses> resolve(const std::string& host) {
+Result<Addresses> resolve_by_system(const std::string& host) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_ADDRCONFIG;
@@ -59,9 +57,8 @@ Result<Addresses> resolve(const std::string& host) {
   return addresses;
 }
 
-}  // namespace
-
-Resolver::Resolver(std::function<void()> wake) : shared_(std::make_shared<Shared>()) {
+Resolver::Resolver(std::function<void()> wake, Resolve resolve)
+    : resolve_(std::move(resolve)), shared_(std::make_shared<Shared>()) {
   shared_->wake = std::move(wake);
 }
 
@@ -90,7 +87,7 @@ void Resolver::start(const std::string& host) {
   }
   try {
     const AllSignalsBlocked blocked;
-    std::thread([shared = shared_, host] {
+    std::thread([shared = shared_, resolve = resolve_, host] {
       name_this_thread("vkc-resolve");
       auto outcome = resolve(host);
       const std::lock_guard lock(shared->mutex);

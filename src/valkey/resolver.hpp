@@ -15,13 +15,18 @@ namespace detail {
 // Numeric addresses, in the order in which they are to be tried.
 using Addresses = std::vector<std::string>;
 
+// How a host's addresses are found; blocks for as long as it likes. Called on a thread of its own.
+using Resolve = std::function<Result<Addresses>(const std::string& host)>;
+// getaddrinfo.
+Result<Addresses> resolve_by_system(const std::string& host);
+
 // One resolution at a time, on a thread of its own that nobody ever waits for: a resolver that
 // hangs costs that thread and nothing else.
 class Resolver {
  public:
   // `wake` is called on the resolving thread when there is an outcome; it must outlive the resolver
   // or be harmless afterwards.
-  explicit Resolver(std::function<void()> wake);
+  explicit Resolver(std::function<void()> wake, Resolve resolve = resolve_by_system);
   ~Resolver();
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
@@ -35,6 +40,7 @@ class Resolver {
 
  private:
   struct Shared;
+  const Resolve resolve_;
   std::shared_ptr<Shared> shared_;
 };
 
