@@ -82,7 +82,8 @@ class Future {
   [[nodiscard]] bool ready() const noexcept { return state_ && state_->poll(); }
 
   // Blocks until the result is there and consumes the future. On the library's own I/O thread,
-  // where that could never happen, it answers ErrorCode::would_deadlock and stays valid.
+  // where that could never happen, it answers ErrorCode::would_deadlock and stays valid. Likewise
+  // ErrorCode::forked in the child of a fork() that a client's call was pending at.
   Result<T> get() { return wait_and_take(nullptr); }
 
   // The same, for at most `timeout`: then ErrorCode::not_ready, and the future stays valid.
@@ -128,6 +129,8 @@ class Future {
         return detail::error_not_ready();
       case detail::FutureCore::Waited::would_deadlock:
         return detail::error_would_deadlock();
+      case detail::FutureCore::Waited::forked:
+        return detail::error_pending_at_fork();
       case detail::FutureCore::Waited::ready:
         break;
     }

@@ -21,6 +21,7 @@ void FutureCore::reset() noexcept {
 
 FutureCore::Waited FutureCore::wait(const TimePoint* deadline) noexcept {
   if (ready()) return Waited::ready;
+  if (context_ && context_->generation != fork_generation()) return Waited::forked;
   if (on_io_thread()) return Waited::would_deadlock;
   auto phase = Phase::pending;
   if (helper_) {
@@ -188,6 +189,11 @@ Error error_would_deadlock() {
   return {
       .code = ErrorCode::would_deadlock,
       .message = "get() on the library's I/O thread would wait for itself; use then() or co_await"};
+}
+Error error_pending_at_fork() {
+  return {
+      .code = ErrorCode::forked,
+      .message = "the call was pending when fork() was called; only the parent gets its result"};
 }
 
 Error error_callback_failed() {

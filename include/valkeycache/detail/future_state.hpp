@@ -15,10 +15,15 @@
 namespace valkeycache::inline v0 {
 namespace detail {
 
+// How many fork()s lie behind this process.
+VALKEYCACHE_API std::uint64_t fork_generation() noexcept;
+
 // Where continuations run and where their failures are told; shared by all futures of a client.
 struct CallbackContext {
   Executor executor = {};
   LogHook log = {};
+  // Another one later means that whoever would complete the futures is in the parent.
+  std::uint64_t generation = fork_generation();
 };
 
 // An owning pointer to an object that counts its own references.
@@ -98,7 +103,7 @@ class VALKEYCACHE_API FutureCore {
     return phase_.load(std::memory_order_acquire) == Phase::ready;
   }
 
-  enum class Waited : std::uint8_t { ready, timed_out, would_deadlock };
+  enum class Waited : std::uint8_t { ready, timed_out, would_deadlock, forked };
   // Blocks until ready or, when there is one, until the deadline.
   Waited wait(const TimePoint* deadline) noexcept;
   // By a helper, before it works for this future. False when it is ready.
@@ -223,6 +228,7 @@ VALKEYCACHE_API Error error_consumed();
 VALKEYCACHE_API Error error_abandoned();
 VALKEYCACHE_API Error error_not_ready();
 VALKEYCACHE_API Error error_would_deadlock();
+VALKEYCACHE_API Error error_pending_at_fork();
 // For a callback of the caller that threw; call it inside a catch block only.
 VALKEYCACHE_API Error error_callback_failed();
 VALKEYCACHE_API void report(const LogHook& hook, LogLevel level, std::string_view component,

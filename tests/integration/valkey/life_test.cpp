@@ -418,16 +418,22 @@ TEST_F(Life, CallsPendingAtAForkEndInTheParentOnly) {
   ASSERT_TRUE(ok(cache->set(key_of("k"), "v", 100s).get()));
   proxy.hold_replies();
   auto pending = cache->get(key_of("k"));
+  auto continued = cache->get(key_of("k")).then([](Result<Found>) { return 1; });
   auto store = cache->set(key_of("other"), "v", 100s);
   const int status = in_child([&] {
-    // Dropped without an end; waiting for it is bounded by the waiter.
-    if (pending.get(10ms).has_value()) return 1;
+    // Whoever would end them is in the parent: waiting is refused, with a limit or without.
+    const auto forked = [](const auto& result) {
+      return !result && result.error().code == ErrorCode::forked;
+    };
+    if (!forked(pending.get(patience)) || !forked(pending.get())) return 1;
+    if (!forked(continued.get()) || !forked(store.get())) return 2;
     cache.reset();
     return 0;
   });
   EXPECT_EQ(status, 0);
   proxy.release_replies();
   EXPECT_EQ(pending.get().value(), Found("v"));
+  EXPECT_EQ(continued.get().value(), 1);
   EXPECT_TRUE(ok(store.get()));
 }
 
