@@ -88,16 +88,20 @@ void call_from_many_threads(ChaosProxy& proxy, ChaosJudge& judge, std::uint64_t 
   caches.push_back(ValkeyCache::open(proxy.uri(), options).value());
   options.executor = loop.executor();
   caches.push_back(ValkeyCache::open(proxy.uri(), options).value());
+  options.executor = {};
+  options.near_cache.max_bytes = std::size_t{1} << 20;
+  caches.push_back(ValkeyCache::open(proxy.uri(), options).value());
   {
     Canceller canceller;
     std::vector<std::thread> threads;
     for (unsigned t = 0; t < 6; ++t) {
-      threads.emplace_back([&, t, cache = caches[t % 2]]() mutable {
+      threads.emplace_back([&, t, cache = caches[t % 3]]() mutable {
         ChaosCaller(std::move(cache), judge, canceller, t, seed).run();
       });
     }
     for (auto& thread : threads) thread.join();
   }
+  EXPECT_GT(caches.back().stats().near_hits, 0U) << "or it was not under test";
   proxy.calm();
   for (std::size_t i = 0; i < caches.size(); ++i) {
     EXPECT_TRUE(wait_until([&] { return caches[i].stats().in_flight == 0; }));
