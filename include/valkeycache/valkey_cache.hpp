@@ -241,6 +241,8 @@ class VALKEYCACHE_API ValkeyCache {
   [[nodiscard]] const std::string& prefix() const noexcept;
   // ValkeyCacheOptions::ttl, Ttl::none() where that is unset.
   [[nodiscard]] Ttl default_ttl() const noexcept;
+  // There is a near cache: asked for, and not memory://. What it does just now is in stats().
+  [[nodiscard]] bool has_near_cache() const noexcept;
   // The key as it stands in Valkey.
   [[nodiscard]] std::string wire_key(const CacheKey& key) const;
   // As of now; a hint, for the next moment may differ.

@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "cached/admission.hpp"
+#include "cached/near_answer.hpp"
+#include "key/key_data.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -57,7 +59,12 @@ Future<CachedAnswer> Call::start_with(const std::shared_ptr<CachedLlmCore>& core
   auto call = Ref<Call>::adopt(new Call(core, std::move(options)));
   call->guarded([&] {
     call->shared_->counters.calls.add();
-    if (auto refusal = call->prepare(*core, question)) {
+    auto refusal = call->check();
+    if (!refusal) {
+      if (call->shared_->near && call->looks_up() && call->answer_near(*core, question)) return;
+      refusal = call->prepare(*core, question);
+    }
+    if (refusal) {
       call->shared_->counters.refused.add();
       call->end(*std::move(refusal));
     } else {
@@ -108,7 +115,6 @@ const std::string& Call::model_name() const noexcept {
 // Why nothing at all is to be done, if so.
 template <class Question>
 std::optional<Error> Call::prepare(const CachedLlmCore& core, const Question& question) {
-  if (auto refusal = check()) return refusal;
   auto prepared = core.prepare(question);
   if (!prepared) return std::move(prepared).error();
   request_.emplace(*std::move(prepared));
@@ -136,13 +142,59 @@ std::optional<Error> Call::check() const {
   return std::nullopt;
 }
 
+bool Call::looks_up() const noexcept {
+  return !options_.refresh && (!shared_->options.refresh || options_.cache_only);
+}
+
+bool Call::answer_near(const CachedLlmCore& core, std::string_view prompt) {
+  const auto key = PromptKey::of(*shared_, prompt);
+  if (!key) return false;
+  near_looked_ = true;
+  step_started_ = started_;
+  near_ = core.cache().find_near(key->path());
+  if (!near_) return false;
+  const auto* kept = near_.object<NearAnswer>();
+  if (!kept || !kept->serves(key->digest(), near_.value(), *shared_)) return false;
+  hit(kept->entry, kept->key, AnswerSource::near);
+  return true;
+}
+
+bool Call::answer_near(const CachedLlmCore& /*core*/, const ChatRequest& /*request*/) {
+  return false;  // its key is made of its canonical form, which is most of preparing it
+}
+
+// An entry that is no answer is left to the lookup proper, which finds it where this was found and
+// judges it once more.
+bool Call::answer_near(const CachedLlmCore& core) {
+  step_started_ = Clock::now();
+  if (!near_looked_) near_ = core.cache().find_near(request_->key);
+  const auto found = std::exchange(near_, {});
+  if (!found) return false;
+  const auto* kept = found.object<NearAnswer>();
+  if (kept && kept->serves(KeyAccess::digest_bytes(request_->key), found.value(), *shared_)) {
+    hit(kept->entry, kept->key, AnswerSource::near);
+    return true;
+  }
+  auto decoded = shared_->codec.decode(found.value(), request_->key, wire_key());
+  if (decoded.fault != EntryFault::none) return false;
+  const auto fresh =
+      std::make_shared<const NearAnswer>(NearAnswer{.entry = std::move(decoded.entry),
+                                                    .key = request_->key,
+                                                    .format = shared_->advanced().format,
+                                                    .secret = shared_->advanced().key.secret});
+  core.cache().keep(found, fresh, fresh->bytes());
+  hit(fresh->entry, fresh->key, AnswerSource::near);
+  return true;
+}
+
 void Call::begin(const std::shared_ptr<CachedLlmCore>& core) {
-  const bool refresh = options_.refresh || (shared_->options.refresh && !options_.cache_only);
-  if (refresh) {
+  if (!looks_up()) {
     shared_->counters.bypassed.add();
     cache_status_ = CacheStatus::bypass;
     return ask_model(core);
   }
+  // Whatever the breaker says: this asks nobody.
+  if (shared_->near && answer_near(*core)) return;
   switch (shared_->breaker.decide(started_)) {
     case Breaker::Decision::use:
       return look_up(core);
@@ -171,7 +223,7 @@ void Call::looked_up(Result<std::optional<std::string>> found) {
   if (!*found) return missed(EntryFault::none);
   auto decoded = shared_->codec.decode(**found, request_->key, wire_key());
   if (decoded.fault != EntryFault::none) return missed(decoded.fault);
-  hit(std::move(decoded.entry));
+  hit(std::move(decoded.entry), request_->key, AnswerSource::valkey);
 }
 
 void Call::lookup_failed(Error error) {
@@ -217,13 +269,13 @@ void Call::missed(EntryFault fault) {
   ask_model(core_.lock());
 }
 
-void Call::hit(Entry entry) {
+void Call::hit(Entry entry, const CacheKey& key, AnswerSource source) {
   shared_->counters.hits.add();
   CachedAnswer answer;
   answer.cached = true;
   answer.latency_ms = ms_since(step_started_);
   answer.total_ms = ms_since(started_);
-  answer.source = AnswerSource::valkey;
+  answer.source = source;
   answer.cache_status = CacheStatus::hit;
   answer.age = age_of(entry.created_ms);
   answer.avoided_usage = entry.usage;
@@ -231,7 +283,7 @@ void Call::hit(Entry entry) {
   answer.content = std::move(entry.content);
   answer.stop_reason = std::move(entry.stop_reason);
   answer.model = std::move(entry.model);
-  answer.key = request_->key;
+  answer.key = key;
   complete(std::move(answer));
 }
 

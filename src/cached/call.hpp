@@ -23,7 +23,7 @@ namespace detail {
 // The state of one call and of its future: one allocation. Its steps follow one another, each on
 // the thread that the last one's result came from:
 //
-//   start      the caller's thread
+//   start      the caller's thread, which also answers by itself what the near cache has
 //   looked_up  the cache's I/O thread: decodes the entry; on a miss calls Llm::complete()
 //   answered   the model's thread: judges, encodes and issues the store, then publishes the answer
 //
@@ -52,13 +52,19 @@ class Call final : public FutureState<CachedAnswer> {
   template <class Question>
   std::optional<Error> prepare(const CachedLlmCore& core, const Question& question);
   [[nodiscard]] std::optional<Error> check() const;
+  [[nodiscard]] bool looks_up() const noexcept;
+  // By the near cache alone. True: answered. Before there is a request only what was decoded
+  // before.
+  bool answer_near(const CachedLlmCore& core, std::string_view prompt);
+  bool answer_near(const CachedLlmCore& core, const ChatRequest& request);
+  bool answer_near(const CachedLlmCore& core);
   void begin(const std::shared_ptr<CachedLlmCore>& core);
   void look_up(const std::shared_ptr<CachedLlmCore>& core);
   void looked_up(Result<std::optional<std::string>> found);
   void lookup_failed(Error error);
   void without_cache(Error error, std::shared_ptr<CachedLlmCore> core);
   void missed(EntryFault fault);
-  void hit(Entry entry);
+  void hit(Entry entry, const CacheKey& key, AnswerSource source);
   void ask_model(std::shared_ptr<CachedLlmCore> core);
   void answered(Result<Completion> completion);
   void store(const Completion& completion);
@@ -86,6 +92,8 @@ class Call final : public FutureState<CachedAnswer> {
   CacheStatus cache_status_ = CacheStatus::miss;
   std::optional<Error> cache_error_;
   bool foreign_entry_ = false;
+  bool near_looked_ = false;
+  NearHit near_;  // found, but not decoded yet
   // Last: its destructor waits for a callback under way, which uses the members above.
   std::optional<std::stop_callback<OnStop>> on_stop_;
 };

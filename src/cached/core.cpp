@@ -32,8 +32,9 @@ std::shared_ptr<CallShared> make_shared_part(const ValkeyCache& cache,
                                              CachedLlmOptions options) {
   std::optional<Error> fault;
   auto identity = identity_of(model, fault);
-  auto shared = std::make_shared<CallShared>(std::move(options), std::move(identity),
-                                             cache.prefix(), cache.default_ttl());
+  auto shared =
+      std::make_shared<CallShared>(std::move(options), std::move(identity), cache.prefix(),
+                                   cache.default_ttl(), cache.has_near_cache());
   if (fault) shared->unusable = std::move(fault);
   return shared;
 }

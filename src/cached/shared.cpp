@@ -42,11 +42,13 @@ std::string failed_message(const CachedLlmAdvanced& advanced, const Error& error
 }  // namespace
 
 CallShared::CallShared(CachedLlmOptions chosen, CacheIdentity model_identity,
-                       std::string wire_prefix, Ttl cache_ttl)
+                       std::string wire_prefix, Ttl cache_ttl, bool has_near_cache)
     : options(std::move(chosen)),
       identity(std::move(model_identity)),
       prefix(std::move(wire_prefix)),
       ttl(options.ttl.value_or(cache_ttl)),
+      near(has_near_cache),
+      simple_parts(near ? SimpleParts::of(options, identity) : std::nullopt),
       codec({.format = options.advanced.format,
              .secret = options.advanced.key.secret,
              .max_bytes = options.advanced.max_entry_bytes}),

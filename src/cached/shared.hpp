@@ -20,17 +20,27 @@
 namespace valkeycache::inline v0 {
 namespace detail {
 
+// What the simple keys of bare prompts have in common; none where their keys are not simple.
+struct SimpleParts {
+  std::string model;
+  std::string temperature;
+  static std::optional<SimpleParts> of(const CachedLlmOptions& options,
+                                       const CacheIdentity& identity);
+};
+
 // Settings, counters, breaker and watchdog, and neither cache nor model: what waits inside those
 // for a call's next step holds this, and must not keep them open. (A store on its way out of main
 // would otherwise keep the very handle alive whose destruction waits for it.)
 struct CallShared {
   CallShared(CachedLlmOptions chosen, CacheIdentity model_identity, std::string wire_prefix,
-             Ttl cache_ttl);
+             Ttl cache_ttl, bool has_near_cache);
 
   const CachedLlmOptions options;
   const CacheIdentity identity;
   const std::string prefix;
-  const Ttl ttl;  // of an entry whose call says none
+  const Ttl ttl;                                  // of an entry whose call says none
+  const bool near;                                // the cache has a tier in this process
+  const std::optional<SimpleParts> simple_parts;  // only for that
   const EntryCodec codec;
   const std::shared_ptr<const CallbackContext> context;  // of the futures of ask()
   const std::uint64_t fork_generation_made;

@@ -465,6 +465,10 @@ Ttl ValkeyCache::default_ttl() const noexcept {
   return handle_->core().options().ttl.value_or(Ttl::none());
 }
 
+bool ValkeyCache::has_near_cache() const noexcept {
+  return handle_->core().near() != nullptr;
+}
+
 const std::string& ValkeyCache::prefix() const noexcept {
   return handle_->core().options().prefix;
 }

@@ -56,6 +56,8 @@ std::vector<Row> allocations(Stage& stage);
 std::vector<Row> instructions(Stage& stage);
 std::vector<Row> memory(Stage& stage);
 std::vector<Row> clear(Stage& stage);
+std::vector<Row> near_hits(Stage& stage);
+std::vector<Row> near_hit_rates(Stage& stage);
 std::vector<Row> keys(Stage& stage);
 std::vector<Row> sign(Stage& stage);  // only where the Bedrock client is built
 

@@ -23,6 +23,8 @@ constexpr Group groups[] = {
     {"allocations", allocations},    // of an operation
     {"instructions", instructions},  // of an operation
     {"key", keys},                   // from a prompt
+    {"near", near_hits},             // hits of the near cache
+    {"near_hit_rate", near_hit_rates},
 #ifdef VALKEYCACHE_BENCH_SIGN
     {"sign", sign},  // a request for Bedrock
 #endif
