@@ -1,13 +1,14 @@
 #include <gtest/gtest.h>
 
 #include "support/near_trace.hpp"
+#include "support/sanitized.hpp"
 
 namespace valkeycache::test {
 namespace {
 
 TraceOptions small_trace() {
   TraceOptions options;
-  options.requests = 60'000;
+  options.requests = sanitized ? 20'000 : 60'000;
   options.keys = 10'000;
   return options;
 }
