@@ -13,8 +13,7 @@ constexpr std::size_t most_shards = 16;
 
 // What comes with an entry, beside its key, value and object: itself with its reference counts, its
 // node in the index with a share of the buckets, and what the allocator adds to four blocks.
-constexpr std::size_t overhead =
-    sizeof(NearEntry) + 2 * sizeof(void*) + 6 * sizeof(void*) + 4 * 2 * sizeof(void*);
+constexpr std::size_t overhead = sizeof(NearEntry) + (2 + 6 + 8) * sizeof(void*);
 
 }  // namespace
 
