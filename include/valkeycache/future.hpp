@@ -188,6 +188,16 @@ struct FutureAccess {
     return Future<T>(std::move(state));
   }
 
+  // Whoever waits for `outer`, which is ready once `step` and what follows it are, may work for the
+  // step. Before `outer` can be waited for; keep what is returned as long as `outer` lives.
+  template <class T>
+  [[nodiscard]] static std::shared_ptr<const void> pass_help(detail::FutureCore& outer,
+                                                             const Future<T>& step) noexcept {
+    if (!step.state_) return nullptr;
+    outer.set_helper(step.state_->helper());
+    return step.state_->context();
+  }
+
   // then() without a future to follow, past the executor: f(Result<T>) is called once, on the
   // thread that completes the future, or here when it is ready. f must not throw.
   template <class T, class F>

@@ -210,11 +210,13 @@ void Call::look_up(const std::shared_ptr<CachedLlmCore>& core) {
   step_started_ = Clock::now();
   auto budget = core->lookup_budget();
   if (const auto left = time_left()) budget = std::min(budget, *left);
-  FutureAccess::on_ready(
-      core->cache().get(request_->key, {.timeout = budget, .stop_token = options_.stop_token}),
-      [call = self()](Result<std::optional<std::string>> found) {
-        call->guarded([&] { call->looked_up(std::move(found)); });
-      });
+  auto lookup =
+      core->cache().get(request_->key, {.timeout = budget, .stop_token = options_.stop_token});
+  lookup_help_ = FutureAccess::pass_help(*this, lookup);
+  FutureAccess::on_ready(std::move(lookup),
+                         [call = self()](Result<std::optional<std::string>> found) {
+                           call->guarded([&] { call->looked_up(std::move(found)); });
+                         });
 }
 
 void Call::looked_up(Result<std::optional<std::string>> found) {

@@ -84,6 +84,8 @@ class Call final : public FutureState<CachedAnswer> {
 
   const std::shared_ptr<CallShared> shared_;
   const std::weak_ptr<CachedLlmCore> core_;
+  // Who waits for the answer may carry the look-up himself: what keeps the one who lets him.
+  std::shared_ptr<const void> lookup_help_;
   const AskOptions options_;
   std::optional<PreparedRequest> request_;
   Clock::time_point started_;

@@ -151,6 +151,7 @@ class VALKEYCACHE_API FutureCore {
   }
   // Before the state is shared. Must live as long as the context does.
   void set_helper(WaitHelper* helper) noexcept { helper_ = helper; }
+  [[nodiscard]] WaitHelper* helper() const noexcept { return helper_; }
 
  protected:
   virtual ~FutureCore();
