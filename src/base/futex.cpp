@@ -13,8 +13,10 @@
 namespace valkeycache::inline v0 {
 namespace detail {
 
-bool futex_wait_word(const void* word, std::uint32_t expected,
-                     const SteadyTime* deadline) noexcept {
+namespace {
+
+bool wait(const void* word, std::uint32_t expected, std::uint32_t set,
+          const SteadyTime* deadline) noexcept {
   timespec until{};
   if (deadline) {
     // FUTEX_WAIT_BITSET takes an absolute CLOCK_MONOTONIC time, which is what steady_clock is.
@@ -25,8 +27,24 @@ bool futex_wait_word(const void* word, std::uint32_t expected,
         std::chrono::duration_cast<std::chrono::nanoseconds>(since_epoch - seconds).count());
   }
   const long rc = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected,
-                          deadline ? &until : nullptr, nullptr, FUTEX_BITSET_MATCH_ANY);
+                          deadline ? &until : nullptr, nullptr, set);
   return !(rc == -1 && errno == ETIMEDOUT);
+}
+
+}  // namespace
+
+bool futex_wait_word(const void* word, std::uint32_t expected,
+                     const SteadyTime* deadline) noexcept {
+  return wait(word, expected, FUTEX_BITSET_MATCH_ANY, deadline);
+}
+
+bool futex_wait_in_set(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                       std::uint32_t set, const SteadyTime* deadline) noexcept {
+  return wait(&word, expected, set, deadline);
+}
+
+void futex_wake_set(const std::atomic<std::uint32_t>& word, std::uint32_t set) noexcept {
+  syscall(SYS_futex, &word, FUTEX_WAKE_BITSET_PRIVATE, 0x7fffffff, nullptr, nullptr, set);
 }
 
 void futex_wake_word(const void* word, int how_many) noexcept {
@@ -71,6 +89,14 @@ void futex_wake_word(const void* word, int) noexcept {
   auto& bucket = bucket_of(word);
   { const std::lock_guard lock(bucket.mutex); }
   bucket.changed.notify_all();
+}
+
+bool futex_wait_in_set(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                       std::uint32_t /*all wake together*/, const SteadyTime* deadline) noexcept {
+  return futex_wait_word(&word, expected, deadline);
+}
+void futex_wake_set(const std::atomic<std::uint32_t>& word, std::uint32_t /*set*/) noexcept {
+  futex_wake_word(&word, 0);
 }
 
 }  // namespace detail

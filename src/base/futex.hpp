@@ -16,6 +16,10 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 VALKEYCACHE_API bool futex_wait_word(const void* word, std::uint32_t expected,
                                      const SteadyTime* deadline) noexcept;
 VALKEYCACHE_API void futex_wake_word(const void* word, int how_many) noexcept;
+// The same for waiters that name a set, and are woken by one that shares a bit with theirs.
+bool futex_wait_in_set(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                       std::uint32_t set, const SteadyTime* deadline) noexcept;
+void futex_wake_set(const std::atomic<std::uint32_t>& word, std::uint32_t set) noexcept;
 
 template <class Word>
 bool futex_wait(const std::atomic<Word>& word, Word expected, const SteadyTime* deadline) noexcept {

@@ -2,7 +2,7 @@
 
 #include <cstdio>
 
-#include "base/futex.hpp"
+#include "base/parking.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -28,14 +28,17 @@ FutureCore::Waited FutureCore::wait(const TimePoint* deadline) noexcept {
     helper_->help(*this, deadline);
     if (ready()) return Waited::ready;
   }
+  const auto place = my_parking_place();
+  waiter_ = place;
   while (phase < Phase::waited_for &&
          !phase_.compare_exchange_weak(phase, Phase::waited_for, std::memory_order_acq_rel,
                                        std::memory_order_acquire)) {
   }
-  while (!ready()) {
-    if (!futex_wait(phase_, Phase::waited_for, deadline) && !ready()) return Waited::timed_out;
+  for (;;) {
+    const auto ticket = take_parking_ticket(place);
+    if (ready()) return Waited::ready;
+    if (!park(place, ticket, deadline) && !ready()) return Waited::timed_out;
   }
-  return Waited::ready;
 }
 
 bool FutureCore::attach(Continuation& continuation) noexcept {
@@ -60,12 +63,13 @@ bool FutureCore::attach(Continuation& continuation) noexcept {
 void FutureCore::publish_kept() noexcept {
   switch (phase_.exchange(Phase::ready, std::memory_order_acq_rel)) {
     case Phase::waited_for:
-      futex_wake_all(phase_);
+      unpark(waiter_);
       break;
     case Phase::helped:
       helper_->helped();
       break;
     case Phase::continued:
+      unpark_now();
       dispatch(std::move(continuation_));
       break;
     case Phase::pending:

@@ -6,6 +6,7 @@
 
 #include "base/fork.hpp"
 #include "base/io_thread.hpp"
+#include "base/parking.hpp"
 #include "valkey/near_tier.hpp"
 
 namespace valkeycache::inline v0 {
@@ -267,7 +268,10 @@ bool CacheCore::turn(SteadyTime now, Poller::Ready ready) {
   backend_->drive(now, ready);
   // First: whoever takes a result and calls again must find the room that it left.
   tell_load();
-  backend_->publish();
+  {
+    const UnparkTogether waiters;
+    backend_->publish();
+  }
   settle_flushes(now);
   return closing;
 }
@@ -402,7 +406,7 @@ void CacheCore::run(const char* thread_name) noexcept {
       ready = {};
       continue;
     }
-    auto now = SteadyTime::clock::now();
+    const auto now = SteadyTime::clock::now();
     const bool closing = turn(now, ready);
     if (closing && !closed_by) {
       closed_by = now + options_.close_timeout;
@@ -419,8 +423,8 @@ void CacheCore::run(const char* thread_name) noexcept {
       callers_steer_.store(false, std::memory_order_release);
       take_over_.store(false, std::memory_order_release);
     }
-    std::optional<SteadyTime> until =
-        now;  // just a look: submissions must not keep us from replies
+    // Just a look, unless one may sleep: submissions must not keep us from replies.
+    std::optional<SteadyTime> until = now;
     if (declare_asleep()) {
       until = next_time();
       if (closed_by) until = std::min(until.value_or(*closed_by), *closed_by);

@@ -175,6 +175,7 @@ class VALKEYCACHE_API FutureCore {
   std::atomic<Phase> phase_{Phase::pending};
   std::atomic<bool> claimed_{false};
   bool inline_ = false;
+  std::uint32_t waiter_ = 0;  // where it sleeps
   WaitHelper* helper_ = nullptr;
   Continuation continuation_;
   std::shared_ptr<const CallbackContext> context_;
