@@ -25,13 +25,13 @@ template <class Node>
 class NodePool {
  public:
   static Node* take() {
-    auto& kept = kept_;
+    auto& kept = of_this_thread();
     if (!kept.first) return new Node;
     --kept.count;
     return std::exchange(kept.first, std::exchange(kept.first->next_free, nullptr));
   }
   static void give(Node* node) noexcept {
-    auto& kept = kept_;
+    auto& kept = of_this_thread();
     if (kept.count >= nodes_kept || kept.over) {
       delete node;
       return;
@@ -50,7 +50,7 @@ class NodePool {
   };
   struct End {
     ~End() {
-      auto& kept = kept_;
+      auto& kept = of_this_thread();
       kept.over = true;
       while (auto* node = kept.first) {
         kept.first = node->next_free;
@@ -62,7 +62,10 @@ class NodePool {
     static thread_local End end;
     static_cast<void>(end);
   }
-  static inline thread_local Kept kept_;
+  static Kept& of_this_thread() noexcept {
+    static thread_local constinit Kept kept;
+    return kept;
+  }
 };
 
 }  // namespace detail

@@ -3,7 +3,9 @@
 #include <exception>
 #include <fstream>
 #include <iostream>
+#include <thread>
 
+#include "bench/awake.hpp"
 #include "bench/options.hpp"
 #include "bench/report.hpp"
 #include "bench/stage.hpp"
@@ -48,6 +50,7 @@ int run(const Options& options) {
     std::cout << to_markdown(test::read_text(options.table));
     return 0;
   }
+  const AwakeProcessors awake(options.smoke ? 0 : std::thread::hardware_concurrency());
   Stage stage(options);
   std::vector<Row> rows;
   print_header(std::cout);

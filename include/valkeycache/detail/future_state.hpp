@@ -15,7 +15,10 @@
 namespace valkeycache::inline v0 {
 namespace detail {
 
-// How many fork()s lie behind this process.
+// How many fork()s lie between the process in which this was first called and this one. An object
+// that owns a thread or a socket remembers the value it was made under; another value later means
+// that the thread is not here and that the socket is the parent's. Async-signal-safe after its
+// first call, never blocks. (Not getpid(): process ids are used again.)
 VALKEYCACHE_API std::uint64_t fork_generation() noexcept;
 
 // Where continuations run and where their failures are told; shared by all futures of a client.

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <stdexcept>
 
 #include <fcntl.h>
@@ -113,7 +114,9 @@ TemporaryFolder::~TemporaryFolder() {
 
 std::string read_text(const std::string& path, std::size_t most) {
   std::ifstream file(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  std::ostringstream bytes;
+  bytes << file.rdbuf();  // what vanishes while it is read, as files of /proc do, is short
+  std::string text = std::move(bytes).str();
   if (text.size() > most) text.erase(0, text.size() - most);
   return text;
 }
