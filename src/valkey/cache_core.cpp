@@ -20,8 +20,22 @@ constexpr std::chrono::milliseconds look_in_interval{1};
 // How late await_replies() may come back, roughly.
 constexpr std::chrono::milliseconds patience{10};
 
-// The core that this thread drives on behalf of a future it waits for.
+// The core whose helm this thread holds, without being its I/O thread.
 thread_local const CacheCore* steered = nullptr;
+
+// While it holds it: a log hook that is called meanwhile must not wait for the other thread, which
+// waits for the helm.
+class Steering {
+ public:
+  explicit Steering(const CacheCore* core) noexcept : outer_(std::exchange(steered, core)) {}
+  ~Steering() { steered = outer_; }
+  Steering(const Steering&) = delete;
+  Steering& operator=(const Steering&) = delete;
+
+ private:
+  const CacheCore* outer_;
+  IoThreadScope scope_;
+};
 
 const void* this_thread_mark() noexcept {
   static thread_local char mark;
@@ -147,6 +161,7 @@ std::optional<CacheCore::Verdict> CacheCore::submit_at_helm(Ref<Command>& comman
   std::optional<Verdict> verdict;
   bool trouble = false;
   if (callers_steer_.load(std::memory_order_relaxed) && backend_->steerable()) {
+    const Steering steering(this);
     if (over_limits(backend_->load(), command->request.size())) {
       verdict = Verdict::full;
     } else {
@@ -336,11 +351,10 @@ void CacheCore::help(FutureCore& future, const SteadyTime* deadline) noexcept {
     return;
   }
   callers_steer_.store(true, std::memory_order_release);
-  steered = this;
   KeepContinuations::Kept kept;
   bool hand_over = false;
   {
-    const IoThreadScope scope;
+    const Steering steering(this);
     const KeepContinuations keep(kept);
     auto now = SteadyTime::clock::now();
     // With many on the way some are likely there.
@@ -369,7 +383,6 @@ void CacheCore::help(FutureCore& future, const SteadyTime* deadline) noexcept {
       now = SteadyTime::clock::now();
     }
   }
-  steered = nullptr;
   if (!kept.empty()) {
     const std::lock_guard lock(mutex_);
     std::move(kept.begin(), kept.end(), std::back_inserter(inbox_.continuations));

@@ -191,6 +191,44 @@ TEST_F(Closing, InTheLogHook) {
   EXPECT_TRUE(wait_until(no_library_threads));
 }
 
+// A thread that has been the only one carries the connection itself, and hears of its loss there.
+TEST_F(Closing, InTheLogHookOfALoneCaller) {
+  struct Armed {
+    Handle handle;
+    std::thread::id caller = std::this_thread::get_id();
+    std::optional<Result<Found>> answer;
+  };
+  int heard = 0;
+  for (int round = 0; round < 20 || (heard == 0 && round < 200); ++round) {
+    TcpProxy own_proxy{server.port()};
+    const auto armed = std::make_shared<Armed>();
+    auto options = patient();
+    options.log = [armed](const LogRecord&) {
+      if (std::this_thread::get_id() != armed->caller || !armed->handle) return;
+      armed->answer = (*armed->handle)->get(key_of("k")).get();  // must not wait for itself
+      const auto handle = std::exchange(armed->handle, {});
+      handle->reset();
+    };
+    auto handle = std::make_shared<std::optional<ValkeyCache>>(
+        ValkeyCache::open(own_proxy.uri(), options).value());
+    ASSERT_TRUE(wait_until([&] { return (*handle)->connected(); }));
+    for (int i = 0; i < 100; ++i) ASSERT_TRUE((*handle)->get(key_of("k")).get().has_value());
+    auto& cache = **handle;
+    armed->handle = handle;
+    own_proxy.cut();
+    auto last = cache.get(key_of("k"));
+    (void)last.get(patience);
+    if (armed->answer) {
+      ++heard;
+      EXPECT_TRUE(fails_with(*armed->answer, ErrorCode::would_deadlock));
+    }
+    armed->handle.reset();
+    handle.reset();
+    EXPECT_TRUE(wait_until(no_library_threads));
+  }
+  EXPECT_GT(heard, 0) << "the I/O thread was the first to hear of it each time";
+}
+
 TEST_F(Closing, InAProgressCallback) {
   auto handle = open();
   Gate closed;
