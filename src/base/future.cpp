@@ -29,8 +29,9 @@ FutureCore::Waited FutureCore::wait(const TimePoint* deadline) noexcept {
     if (ready()) return Waited::ready;
   }
   const auto place = my_parking_place();
-  waiter_ = place;
-  while (phase < Phase::waited_for &&
+  waiter_.store(place, std::memory_order_relaxed);
+  // From waited_for too, which an earlier wait may have left: the place goes with it.
+  while (phase != Phase::ready &&
          !phase_.compare_exchange_weak(phase, Phase::waited_for, std::memory_order_acq_rel,
                                        std::memory_order_acquire)) {
   }
@@ -45,7 +46,8 @@ bool FutureCore::attach(Continuation& continuation) noexcept {
   if (ready()) return false;
   // A step of the library's own may run wherever the work is done.
   auto* const alone = inline_ ? nullptr : helper_;
-  const auto context = alone ? context_ : nullptr;  // the continuation may end this state's life
+  // The continuation may drop whatever keeps this state and the helper.
+  const auto self = alone ? Ref<FutureCore>::share(this) : Ref<FutureCore>();
   continuation_ = std::move(continuation);
   // A wait that timed out leaves waited_for behind; nobody waits any more.
   auto phase = phase_.load(std::memory_order_acquire);
@@ -63,7 +65,7 @@ bool FutureCore::attach(Continuation& continuation) noexcept {
 void FutureCore::publish_kept() noexcept {
   switch (phase_.exchange(Phase::ready, std::memory_order_acq_rel)) {
     case Phase::waited_for:
-      unpark(waiter_);
+      unpark(waiter_.load(std::memory_order_relaxed));
       break;
     case Phase::helped:
       helper_->helped();

@@ -166,7 +166,6 @@ std::optional<CacheCore::Verdict> CacheCore::submit_at_helm(Ref<Command>& comman
       verdict = Verdict::full;
     } else {
       verdict = Verdict::accepted;
-      ++turns_of_callers_;
       const auto kept = command;
       backend_->accept(std::move(command));
       if (kept->cancel_requested()) {
@@ -179,6 +178,8 @@ std::optional<CacheCore::Verdict> CacheCore::submit_at_helm(Ref<Command>& comman
   }
   helm_.release();
   if (trouble) go_on_alone();
+  // It sleeps with a time that knows nothing of this command.
+  if (verdict && watching_.load(std::memory_order_acquire)) poller_.wake();
   return verdict;
 }
 
@@ -388,8 +389,11 @@ void CacheCore::help(FutureCore& future, const SteadyTime* deadline) noexcept {
     std::move(kept.begin(), kept.end(), std::back_inserter(inbox_.continuations));
   }
   hand_over = !declare_asleep() || hand_over;
+  if (hand_over) take_over_.store(true, std::memory_order_release);
   helm_.release();
-  if (hand_over) go_on_alone();
+  // What woke us may have been meant for the I/O thread; and it must not sleep on in front of the
+  // connection with a time that was right before we came.
+  if (hand_over || watching_.load(std::memory_order_acquire)) poller_.wake();
 }
 
 void CacheCore::helped() noexcept {
@@ -410,11 +414,10 @@ void CacheCore::run(const char* thread_name) noexcept {
   std::optional<SteadyTime> closed_by;
   Poller::Ready ready;
   std::uint64_t turns_seen = 0;
-  bool watching = false;
   for (;;) {
     if (!take_helm()) {
       // What woke us may have been meant for the one who steers.
-      if (std::exchange(watching, false)) poller_.wake();
+      if (watching_.exchange(false, std::memory_order_acq_rel)) poller_.wake();
       poller_.wait_for_wake(look_in_interval);
       ready = {};
       continue;
@@ -438,13 +441,15 @@ void CacheCore::run(const char* thread_name) noexcept {
     }
     // Just a look, unless one may sleep: submissions must not keep us from replies.
     std::optional<SteadyTime> until = now;
-    if (declare_asleep()) {
+    const bool asleep = declare_asleep();
+    if (asleep) {
       until = next_time();
       if (closed_by) until = std::min(until.value_or(*closed_by), *closed_by);
     }
+    const bool parks = left_to_callers && asleep;
+    watching_.store(!parks, std::memory_order_release);
     helm_.release();
-    watching = !left_to_callers;
-    if (left_to_callers) {
+    if (parks) {
       poller_.wait_for_wake(look_in_interval);
       ready = {};
     } else {

@@ -143,9 +143,12 @@ class CacheCore final : public CancelSink,
   std::atomic<bool> callers_steer_{false};
   // The I/O thread is to take over.
   std::atomic<bool> take_over_{false};
+  // The I/O thread sleeps, or is about to, in front of the connection, as it does while nobody
+  // steers.
+  std::atomic<bool> watching_{false};
 
   // Under the helm.
-  std::uint64_t turns_of_callers_ = 0;
+  std::uint64_t turns_of_callers_ = 0;  // of those who wait; who only asks does not read
   Inbox taken_inbox_;
   std::vector<Flush> flushes_;
 };

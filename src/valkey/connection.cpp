@@ -257,7 +257,12 @@ void Connection::carry_commands(SteadyTime now, Poller::Ready ready) {
   }
   if (!was_waiting) last_progress_ = now;
   if (ready.readable && !read_replies()) return;
-  if (pipeline_.slots_in_flight() != 0 && now >= last_progress_ + stall_limit(options_)) {
+  const auto silent = [&] {
+    return pipeline_.slots_in_flight() != 0 && now >= last_progress_ + stall_limit(options_);
+  };
+  // Perhaps it was this process that slept: what has come meanwhile counts.
+  if (silent() && !ready.readable && !read_replies()) return;
+  if (silent()) {
     lost({.code = ErrorCode::connection_lost,
           .message = "the server owed replies and sent nothing for " +
                      std::to_string(stall_limit(options_).count()) + " ms",

@@ -175,16 +175,20 @@ ReplyReader::Next ReplyReader::next(Reply& reply) {
   for (;;) {
     if (fed_.empty()) return Next::need_more;
     std::optional<Next> done;
-    switch (way_) {
-      case Way::boundary:
-        done = begin(reply);
-        break;
-      case Way::text:
-        done = carry_text(reply);
-        break;
-      case Way::hiredis:
-        done = carry_hiredis(reply);
-        break;
+    try {
+      switch (way_) {
+        case Way::boundary:
+          done = begin(reply);
+          break;
+        case Way::text:
+          done = carry_text(reply);
+          break;
+        case Way::hiredis:
+          done = carry_hiredis(reply);
+          break;
+      }
+    } catch (const std::bad_alloc&) {
+      return fail(true);
     }
     if (!done) continue;
     if (*done == Next::reply && in_array_) {

@@ -111,10 +111,15 @@ class VALKEYCACHE_API FutureCore {
   Waited wait(const TimePoint* deadline) noexcept;
   // By a helper, before it works for this future. False when it is ready.
   [[nodiscard]] bool begin_help() noexcept {
-    auto phase = Phase::pending;
-    return phase_.compare_exchange_strong(phase, Phase::helped, std::memory_order_acq_rel,
-                                          std::memory_order_acquire) ||
-           phase != Phase::ready;
+    // From waited_for too, which an earlier wait that timed out may have left.
+    auto phase = phase_.load(std::memory_order_acquire);
+    while (phase != Phase::ready) {
+      if (phase_.compare_exchange_weak(phase, Phase::helped, std::memory_order_acq_rel,
+                                       std::memory_order_acquire)) {
+        return true;
+      }
+    }
+    return false;
   }
   // The answer to ready() by somebody who may ask again and again.
   [[nodiscard]] bool poll() const noexcept {
@@ -178,7 +183,7 @@ class VALKEYCACHE_API FutureCore {
   std::atomic<Phase> phase_{Phase::pending};
   std::atomic<bool> claimed_{false};
   bool inline_ = false;
-  std::uint32_t waiter_ = 0;  // where it sleeps
+  std::atomic<std::uint32_t> waiter_{0};  // where it sleeps
   WaitHelper* helper_ = nullptr;
   Continuation continuation_;
   std::shared_ptr<const CallbackContext> context_;
