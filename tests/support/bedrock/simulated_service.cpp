@@ -1,0 +1,194 @@
+#include "support/bedrock/simulated_service.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "support/bedrock/simulated_model.hpp"
+
+namespace valkeycache::test {
+namespace {
+
+constexpr std::size_t max_recorded = 20000;
+
+std::string http_date(std::time_t now) {
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  char buffer[64];
+  std::strftime(buffer, sizeof buffer, "%a, %d %b %Y %H:%M:%S GMT", &parts);
+  return buffer;
+}
+
+std::string percent_decoded(const std::string& text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%' && i + 2 < text.size()) {
+      out += static_cast<char>(std::stoi(text.substr(i + 1, 2), nullptr, 16));
+      i += 2;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+// The model of "/any/base/model/{id}/converse"; nothing for another target.
+std::optional<std::string> converse_model(const std::string& target) {
+  static const std::string before = "/model/";
+  static const std::string after = "/converse";
+  const auto from = target.find(before);
+  if (from == std::string::npos || target.size() < from + before.size() + after.size() ||
+      target.compare(target.size() - after.size(), after.size(), after) != 0) {
+    return std::nullopt;
+  }
+  const auto id =
+      target.substr(from + before.size(), target.size() - after.size() - from - before.size());
+  if (id.empty() || id.find('/') != std::string::npos) return std::nullopt;
+  return percent_decoded(id);
+}
+
+}  // namespace
+
+SimulatedService::SimulatedService(SimulatedBedrockOptions given) : options(std::move(given)) {
+  state_.delay = options.delay;
+  state_.callers.by_access_key[options.access_key] = {options.secret_key, options.session_token};
+}
+
+void SimulatedService::connected() {
+  with_state([](State& state) { ++state.stats.connections; });
+}
+
+void SimulatedService::call_over(bool answered, bool aborted) {
+  with_state([&](State& state) {
+    --state.stats.in_flight;
+    if (answered) ++state.stats.answers;
+    if (aborted) ++state.stats.aborted;
+  });
+}
+
+Reply SimulatedService::reply_to(const RecordedRequest& request) {
+  return with_state([&](State& state) {
+    if (request.method == "GET" && request.target == "/__stats") return stats_reply();
+    if (state.requests.size() < max_recorded) state.requests.push_back(request);
+    auto& stats = state.stats;
+    ++stats.calls;
+    ++stats.in_flight;
+    stats.max_in_flight = std::max(stats.max_in_flight, stats.in_flight);
+    auto reply = call_reply(request);
+    reply.is_call = true;
+    return reply;
+  });
+}
+
+std::time_t SimulatedService::now() const {
+  return std::time(nullptr) + state_.clock_offset.count();
+}
+
+Reply SimulatedService::json_reply(int status, std::string body, HeaderPairs headers) {
+  char id[40];
+  std::snprintf(id, sizeof id, "00000000-0000-4000-8000-%012zu", state_.stats.calls);
+  headers.insert(
+      headers.begin(),
+      {{"Date", http_date(now())}, {"x-amzn-RequestId", id}, {"Content-Type", "application/json"}});
+  Reply reply;
+  reply.status = status;
+  reply.headers = std::move(headers);
+  reply.body = std::move(body);
+  return reply;
+}
+
+Reply SimulatedService::error_reply(int status, const std::string& type, const std::string& message,
+                                    HeaderPairs headers) {
+  if (!type.empty()) {
+    headers.emplace_back("x-amzn-ErrorType",
+                         type + ":http://internal.amazon.com/coral/com.amazon.bedrock/");
+  }
+  return json_reply(status, nlohmann::json{{"message", message}}.dump(), std::move(headers));
+}
+
+Reply SimulatedService::stats_reply() {
+  const auto& stats = state_.stats;
+  return json_reply(200, nlohmann::json{{"connections", stats.connections},
+                                        {"calls", stats.calls},
+                                        {"answers", stats.answers},
+                                        {"refused", stats.refused},
+                                        {"faults", stats.faults},
+                                        {"aborted", stats.aborted},
+                                        {"in_flight", stats.in_flight}}
+                                 .dump() +
+                             "\n");
+}
+
+std::optional<Reply> SimulatedService::refuse(const RecordedRequest& request) {
+  const auto authorization = header_value(request.headers, "authorization");
+  if (authorization.empty()) {
+    if (options.allow_anonymous) return std::nullopt;
+    return error_reply(403, "MissingAuthenticationTokenException", "Missing Authentication Token");
+  }
+  if (authorization.rfind("Bearer ", 0) == 0) {
+    if (!options.bearer_token.empty() && authorization == "Bearer " + options.bearer_token) {
+      return std::nullopt;
+    }
+    // As the service does it: no type, and a capital M.
+    return json_reply(
+        403, nlohmann::json{{"Message",
+                             "Authentication failed: Please make sure your API Key is valid. Got " +
+                                 authorization}}
+                 .dump());
+  }
+  const auto refusal = check_signature(request, state_.callers, now(), options.region);
+  if (refusal.type.empty()) return std::nullopt;
+  return error_reply(403, refusal.type, refusal.message);
+}
+
+std::optional<Fault> SimulatedService::take_fault(const RecordedRequest& request) {
+  auto& faults = state_.faults;
+  if (!faults.empty()) {
+    auto fault = std::move(faults.front());
+    faults.pop_front();
+    return fault;
+  }
+  return state_.rule ? state_.rule(request) : std::nullopt;
+}
+
+Reply SimulatedService::answer(const RecordedRequest& request, const std::string& model,
+                               const std::optional<Fault>& fault) {
+  auto simulated = simulated_converse(model, request.body, state_.stop_reason, state_.delay);
+  if (!simulated.validation_error.empty()) {
+    return error_reply(400, "ValidationException", simulated.validation_error);
+  }
+  auto reply = json_reply(200, fault && fault->body ? *fault->body : std::move(simulated.body));
+  if (fault) {
+    if (fault->content_type) reply.headers.back().second = *fault->content_type;
+    reply.headers.insert(reply.headers.end(), fault->headers.begin(), fault->headers.end());
+  }
+  reply.delay = state_.delay;
+  reply.hold = state_.hold;
+  return reply;
+}
+
+Reply SimulatedService::call_reply(const RecordedRequest& request) {
+  auto& stats = state_.stats;
+  const bool fault_first = !state_.faults.empty() && state_.faults.front().before_authentication;
+  if (!fault_first) {
+    if (auto refusal = refuse(request)) {
+      ++stats.refused;
+      return *std::move(refusal);
+    }
+  }
+  const auto model = converse_model(request.target);
+  if (request.method != "POST" || !model) {
+    return error_reply(404, "UnknownOperationException", "no such operation");
+  }
+  const auto fault = take_fault(request);
+  if (fault) ++stats.faults;
+  auto made = fault && fault->status != 0
+                  ? error_reply(fault->status, fault->type, fault->message, fault->headers)
+                  : answer(request, *model, fault);
+  made.fault = fault;
+  return made;
+}
+
+}  // namespace valkeycache::test
