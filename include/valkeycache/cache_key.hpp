@@ -8,7 +8,8 @@
 //             SHA-256("{model}|temp={temp}|{prompt.strip()}") in namespace "llm_responses", byte
 //             for byte what the Python guide's cache_key() makes
 //   complete  anything more: all 64 hex digits of SHA-256 over a domain tag, the model's identity
-//             and the canonical JSON of the whole request, in a namespace of its own
+//             and the canonical JSON of the whole request, in a namespace of its own. A request
+//             for InvokeModel has another domain tag: no Converse request shares its key
 //
 // Everything here is pure computation on the caller's thread.
 #pragma once

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <valkeycache/cache_key.hpp>
+#include <valkeycache/content.hpp>
 #include <valkeycache/entry.hpp>
 #include <valkeycache/future.hpp>
 #include <valkeycache/hooks.hpp>
@@ -24,6 +25,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace valkeycache::inline v0 {
 
@@ -63,6 +65,16 @@ struct CachedAnswer {
   std::string model = {};
   std::optional<CacheKey> key = {};
 };
+
+// The tools that the model asks for; empty when it asks for none.
+inline std::vector<ToolUse> tool_uses(const CachedAnswer& answer) {
+  return tool_uses(std::string_view(answer.content));
+}
+// The answer's blocks, as they go back into a conversation:
+//   request.assistant(content_of(answer)).user({Content::tool_result(...)})
+inline std::vector<Content> content_of(const CachedAnswer& answer) {
+  return content_of(answer.response, answer.content);
+}
 
 // Decides last whether an answer that passed all other rules is stored. What it throws counts as
 // no.

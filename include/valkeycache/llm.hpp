@@ -2,6 +2,7 @@
 // model.
 #pragma once
 
+#include <valkeycache/content.hpp>
 #include <valkeycache/future.hpp>
 #include <valkeycache/hooks.hpp>
 #include <valkeycache/result.hpp>
@@ -19,6 +20,8 @@
 
 namespace valkeycache::inline v0 {
 
+struct Completion;
+
 // A request in the terms of Amazon Bedrock's Converse API, held as canonical JSON: members sorted,
 // number tokens as they were given, strings in one escaping. Each typed setter writes into that
 // JSON, so whatever is in the request is in its cache key, and what is sent is the text that was
@@ -28,8 +31,10 @@ namespace valkeycache::inline v0 {
 //
 // A setter that gets something unusable (invalid UTF-8, NaN, malformed JSON, a duplicate member)
 // remembers the first such error; error() tells it, and every call made with the request answers
-// with it. The order of setter calls does not matter, except that messages and system texts are
-// kept in the order in which they were added.
+// with it. The order of setter calls does not matter, except that messages, system blocks and tools
+// are kept in the order in which they were added.
+//
+// A request made by invoke() is of another kind: a model's own JSON, for InvokeModel.
 //
 // An ordinary value: copy it freely; concurrent reads are safe.
 class VALKEYCACHE_API ChatRequest {
@@ -43,20 +48,49 @@ class VALKEYCACHE_API ChatRequest {
   // nesting over 128 levels and anything that is not one JSON object are errors.
   static Result<ChatRequest> from_converse_json(std::string_view json);
 
+  // A request for InvokeModel: the body is a JSON object as the model's maker documents it. For
+  // models without Converse, embeddings, and what Converse does not show. It is sent, and hashed,
+  // as canonical JSON, under keys of its own that no Converse request has. An empty model: the
+  // client's own. Only model() may be set beside it; any other setter is an error.
+  static ChatRequest invoke(std::string_view model, std::string_view body);
+  [[nodiscard]] bool is_invoke() const noexcept { return invoke_body_.has_value(); }
+
   // Model id, inference profile or ARN, as given to Bedrock. Unset: the client's own model.
   ChatRequest& model(std::string_view id);
   ChatRequest& user(std::string_view text);
   ChatRequest& assistant(std::string_view text);
+  // A message of several blocks. Without any it is an error.
+  ChatRequest& user(const std::vector<Content>& content);
+  ChatRequest& assistant(const std::vector<Content>& content);
+  ChatRequest& message(const Message& message);
+  // A model's answer put back into the conversation, all of its blocks: a tool's result belongs
+  // after that. For a CachedAnswer: assistant(content_of(answer)).
+  ChatRequest& assistant(const Completion& answer);
   // A message or system block as Converse JSON, for what the typed setters do not cover.
   ChatRequest& message_json(std::string_view json);
   ChatRequest& system_json(std::string_view json);
   ChatRequest& system(std::string_view text);
+  // Text, guard text or a cache point.
+  ChatRequest& system(const Content& block);
   // Printed as Python's repr prints it: 0.7, 1.0, 1e-05; an int prints without a fraction.
   ChatRequest& temperature(double value);
   ChatRequest& temperature(int value);
   ChatRequest& top_p(double value);
   ChatRequest& max_tokens(std::int64_t count);
   ChatRequest& stop_sequences(const std::vector<std::string>& sequences);
+
+  // A tool that the model may call; and one in Converse JSON ({"cachePoint":...}, say).
+  ChatRequest& tool(const ToolSpec& tool);
+  ChatRequest& tool_json(std::string_view json);
+  // Unset: the service's default, which is automatic. The second names the one tool to call.
+  ChatRequest& tool_choice(ToolChoice choice);
+  ChatRequest& tool_choice(std::string_view name);
+
+  // The guardrail that judges prompt and answer. trace: "enabled", "enabled_full", "disabled" or
+  // unset.
+  ChatRequest& guardrail(std::string_view id, std::string_view version,
+                         std::string_view trace = {});
+
   // Sets any member of the request, e.g. extra("additionalModelRequestFields", R"({"top_k":5})").
   // A member that typed setters write into ("messages", "system", "inferenceConfig", "modelId") is
   // replaced, and so is what they wrote until then; it must be of the type that Converse gives it.
@@ -95,6 +129,12 @@ class VALKEYCACHE_API ChatRequest {
   void fail(std::string message);
   void set_inference(std::string_view member, std::string json);
   void set_member(std::string_view member, std::string canonical);
+  // True, and an error, for a request of the other kind.
+  bool refuse_on_invoke(const char* what);
+  void add_message(const char* role, const std::vector<Content>& content);
+  void add_text(const char* role, std::string_view text);
+  void set_tool_config(std::string_view member, std::string canonical);
+  void add_tool(std::string canonical);
   [[nodiscard]] std::string to_json_if(bool (*wanted)(std::string_view)) const;
 
   std::string model_;
@@ -104,6 +144,7 @@ class VALKEYCACHE_API ChatRequest {
   std::optional<Members> inference_;
   std::optional<std::vector<std::string>> messages_;
   std::optional<std::vector<std::string>> system_;
+  std::optional<std::string> invoke_body_;
   std::optional<Error> error_;
 };
 
@@ -120,16 +161,27 @@ struct Usage {
 
 // A whole answer of a model.
 struct Completion {
-  std::string text = {};  // the text blocks, joined
+  // The text blocks, joined. Of an InvokeModel request: the response's body as it came, JSON.
+  std::string text = {};
   std::string content =
       {};  // all content blocks: a JSON array as Converse has it; empty: only text
   std::string stop_reason = {};  // "end_turn", "max_tokens", ... as the service says it
   Usage usage = {};
   std::chrono::milliseconds model_latency{0};  // the service's own figure
   std::string request_id = {};
-  // Members of the response beside output, stopReason, usage and metrics: a JSON object or empty.
+  // Members of the response beside output, stopReason, usage and metrics ("trace",
+  // "additionalModelResponseFields", ...): a JSON object or empty.
   std::string extra = {};
 };
+
+// The tools that the model asks for; empty when it asks for none.
+inline std::vector<ToolUse> tool_uses(const Completion& answer) {
+  return tool_uses(std::string_view(answer.content));
+}
+// The answer's blocks, as they go back into a conversation.
+inline std::vector<Content> content_of(const Completion& answer) {
+  return content_of(answer.text, answer.content);
+}
 
 // One event of a streamed answer.
 struct StreamEvent {
@@ -161,6 +213,8 @@ struct CacheIdentity {
   // Hashed into complete keys: API, region, custom endpoint; whatever makes two clients that are
   // given the same request answer differently.
   std::string scope = {};
+  // The same for requests made by ChatRequest::invoke(). Empty: scope.
+  std::string invoke_scope = {};
 };
 
 // Any model. Implementations are thread-safe; a handle class derived from Llm shares its core

@@ -4,6 +4,7 @@
 #include <valkeycache/bedrock_client.hpp>
 #include <valkeycache/cache_key.hpp>
 #include <valkeycache/cached_llm.hpp>
+#include <valkeycache/content.hpp>
 #include <valkeycache/entry.hpp>
 #include <valkeycache/future.hpp>
 #include <valkeycache/hooks.hpp>

@@ -54,9 +54,14 @@ std::string simple_content(std::string_view model, std::string_view temperature,
   return content;
 }
 
+const std::string& scope_of(const ChatRequest& request, const CacheIdentity& identity) {
+  const bool own = request.is_invoke() && !identity.invoke_scope.empty();
+  return own ? identity.invoke_scope : identity.scope;
+}
+
 std::string complete_content(const ChatRequest& request, const std::string& model,
                              const CacheIdentity& identity, const KeyOptions& options) {
-  std::string content(detail::complete_tag);
+  std::string content(request.is_invoke() ? detail::invoke_tag : detail::complete_tag);
   const auto text = [&content](std::string_view name, std::string_view value) {
     content += name;
     detail::append_json_string(content, value);
@@ -68,7 +73,7 @@ std::string complete_content(const ChatRequest& request, const std::string& mode
   content += R"("request":)";
   content += request.to_hashed_json();
   content += ',';
-  text(R"("scope":)", identity.scope);
+  text(R"("scope":)", scope_of(request, identity));
   if (options.tenant) text(R"("tenant":)", *options.tenant);
   if (options.variant) content += R"("variant":)" + std::to_string(*options.variant) + ',';
   content.back() = '}';
@@ -105,7 +110,7 @@ CacheKey finish(std::shared_ptr<KeyData> data, const std::string* secret, std::s
 Result<CacheKey> complete_key(const ChatRequest& request, const std::string& model,
                               const CacheIdentity& identity, const KeyOptions& options) {
   if (!detail::is_valid_utf8(model)) return invalid("the model's name is invalid UTF-8");
-  if (!detail::is_valid_utf8(identity.scope)) {
+  if (!detail::is_valid_utf8(scope_of(request, identity))) {
     return invalid("the scope of the model's identity is invalid UTF-8");
   }
   auto data = std::make_shared<KeyData>();

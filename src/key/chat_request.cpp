@@ -9,69 +9,28 @@
 #include "base/utf8.hpp"
 #include "key/canonical_json.hpp"
 #include "key/python_text.hpp"
+#include "key/request_json.hpp"
 
 namespace valkeycache::inline v0 {
 namespace {
 
+using detail::append_list;
+using detail::append_object;
 using detail::canonical_elements;
 using detail::canonical_json;
 using detail::canonical_members;
 using detail::CanonicalJson;
+using detail::fault_message;
 using detail::json_string;
 using detail::max_json_depth;
+using detail::ObjectWriter;
+using detail::text_message;
 
 // What says nothing that could change an answer, and so is in no key. Sorted.
 constexpr std::array<std::string_view, 1> not_hashed{"requestMetadata"};
 
 bool is_hashed(std::string_view member) {
   return std::find(not_hashed.begin(), not_hashed.end(), member) == not_hashed.end();
-}
-
-std::string fault_message(std::string_view where, const CanonicalJson& json) {
-  return std::string(where) + ": " + detail::describe(json.fault) + " at byte " +
-         std::to_string(json.offset);
-}
-
-void append_list(std::string& out, const std::vector<std::string>& elements) {
-  out += '[';
-  for (std::size_t i = 0; i < elements.size(); ++i) {
-    if (i != 0) out += ',';
-    out += elements[i];
-  }
-  out += ']';
-}
-
-// The members of an object, as they come in order.
-class ObjectWriter {
- public:
-  explicit ObjectWriter(std::string& out) : out_(out) { out_ += '{'; }
-  std::string& member(std::string_view name) {
-    if (!std::exchange(first_, false)) out_ += ',';
-    detail::append_json_string(out_, name);
-    out_ += ':';
-    return out_;
-  }
-  void end() { out_ += '}'; }
-
- private:
-  std::string& out_;
-  bool first_ = true;
-};
-
-template <class Members>
-void append_object(std::string& out, const Members& members) {
-  ObjectWriter object(out);
-  for (const auto& [name, value] : members) object.member(name) += value;
-  object.end();
-}
-
-std::string text_message(std::string_view role, std::string_view text) {
-  std::string message = R"({"content":[{"text":)";
-  detail::append_json_string(message, text);
-  message += R"(}],"role":")";
-  message += role;
-  message += R"("})";
-  return message;
 }
 
 // The text when the canonical message is a user's with one text block and nothing else.
@@ -91,6 +50,12 @@ std::optional<std::string> only_text_of(std::string_view message) {
 
 }  // namespace
 
+bool ChatRequest::refuse_on_invoke(const char* what) {
+  if (!invoke_body_) return false;
+  fail(std::string(what) + ": an invoke request has its body and nothing else");
+  return true;
+}
+
 void ChatRequest::fail(std::string message) {
   if (error_) return;
   error_.emplace(
@@ -106,64 +71,8 @@ ChatRequest& ChatRequest::model(std::string_view id) {
   return *this;
 }
 
-ChatRequest& ChatRequest::user(std::string_view text) {
-  if (detail::is_valid_utf8(text)) {
-    if (!messages_) messages_.emplace();
-    messages_->push_back(text_message("user", text));
-  } else {
-    fail("a user message is invalid UTF-8");
-  }
-  return *this;
-}
-
-ChatRequest& ChatRequest::assistant(std::string_view text) {
-  if (detail::is_valid_utf8(text)) {
-    if (!messages_) messages_.emplace();
-    messages_->push_back(text_message("assistant", text));
-  } else {
-    fail("an assistant message is invalid UTF-8");
-  }
-  return *this;
-}
-
-ChatRequest& ChatRequest::system(std::string_view text) {
-  if (detail::is_valid_utf8(text)) {
-    if (!system_) system_.emplace();
-    system_->push_back(R"({"text":)" + json_string(text) + '}');
-  } else {
-    fail("a system text is invalid UTF-8");
-  }
-  return *this;
-}
-
-ChatRequest& ChatRequest::message_json(std::string_view json) {
-  // Two levels are the request's own: {"messages":[…]}.
-  auto canonical = canonical_json(json, max_json_depth - 2);
-  if (canonical.fault != detail::JsonFault::none) {
-    fail(fault_message("message_json", canonical));
-  } else if (canonical.text.front() != '{') {
-    fail("message_json: a message is a JSON object");
-  } else {
-    if (!messages_) messages_.emplace();
-    messages_->push_back(std::move(canonical.text));
-  }
-  return *this;
-}
-
-ChatRequest& ChatRequest::system_json(std::string_view json) {
-  auto canonical = canonical_json(json, max_json_depth - 2);
-  if (canonical.fault != detail::JsonFault::none) {
-    fail(fault_message("system_json", canonical));
-  } else if (canonical.text.front() != '{') {
-    fail("system_json: a system block is a JSON object");
-  } else {
-    if (!system_) system_.emplace();
-    system_->push_back(std::move(canonical.text));
-  }
-  return *this;
-}
-
 void ChatRequest::set_inference(std::string_view member, std::string json) {
+  if (refuse_on_invoke("an inference parameter")) return;
   if (!inference_) inference_.emplace();
   inference_->insert_or_assign(std::string(member), std::move(json));
 }
@@ -216,6 +125,7 @@ ChatRequest& ChatRequest::stop_sequences(const std::vector<std::string>& sequenc
 }
 
 ChatRequest& ChatRequest::extra(std::string_view member, std::string_view json) {
+  if (refuse_on_invoke("extra")) return *this;
   if (!detail::is_valid_utf8(member)) {
     fail("extra: the member's name is invalid UTF-8");
     return *this;
@@ -272,6 +182,19 @@ Result<ChatRequest> ChatRequest::from_converse_json(std::string_view json) {
   return request;
 }
 
+ChatRequest ChatRequest::invoke(std::string_view model, std::string_view body) {
+  ChatRequest request;
+  request.model(model);
+  auto canonical = canonical_json(body, max_json_depth);
+  if (canonical.fault != detail::JsonFault::none) {
+    request.fail(fault_message("invoke", canonical));
+  } else if (canonical.text.front() != '{') {
+    request.fail("invoke: a body is a JSON object");
+  }
+  request.invoke_body_ = std::move(canonical.text);
+  return request;
+}
+
 std::string ChatRequest::to_json() const {
   return to_json_if([](std::string_view) { return true; });
 }
@@ -281,6 +204,8 @@ std::string ChatRequest::to_hashed_json() const {
 }
 
 std::string ChatRequest::to_json_if(bool (*wanted)(std::string_view)) const {
+  // To InvokeModel no member is known to be without meaning.
+  if (invoke_body_) return *invoke_body_;
   std::string json;
   ObjectWriter object(json);
   // The members kept apart, in order, each written before the first that follows it.
@@ -319,6 +244,11 @@ std::optional<std::string> ChatRequest::temperature_text() const {
 }
 
 bool ChatRequest::has_member(std::string_view member) const {
+  if (invoke_body_) {
+    const auto members = canonical_members(invoke_body_->empty() ? "{}" : *invoke_body_);
+    return std::any_of(members.begin(), members.end(),
+                       [member](const auto& one) { return one.name == member; });
+  }
   if (member == "messages") return messages_.has_value();
   if (member == "system") return system_.has_value();
   if (member == "inferenceConfig") return inference_.has_value();
@@ -326,7 +256,7 @@ bool ChatRequest::has_member(std::string_view member) const {
 }
 
 std::optional<ChatRequest::Triple> ChatRequest::as_triple() const {
-  if (error_ || system_ || !messages_ || messages_->size() != 1 || !inference_ ||
+  if (error_ || invoke_body_ || system_ || !messages_ || messages_->size() != 1 || !inference_ ||
       inference_->size() != 1 ||
       std::any_of(members_.begin(), members_.end(),
                   [](const auto& member) { return is_hashed(member.first); })) {

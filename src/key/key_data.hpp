@@ -47,6 +47,8 @@ struct KeyAccess {
 };
 
 inline constexpr std::string_view complete_tag = "valkeycache/complete/v1\n";
+// Of a request for InvokeModel; the rest is as in a complete key.
+inline constexpr std::string_view invoke_tag = "valkeycache/invoke/v1\n";
 inline constexpr std::string_view raw_tag = "valkeycache/raw/v1\n";
 
 [[nodiscard]] inline bool forces_complete(const KeyOptions& options) noexcept {

@@ -172,9 +172,17 @@ std::string diff(const CacheKey& first, const CacheKey& second) {
     case KeyForm::simple:
       return simple_differ(a, b);
     case KeyForm::complete: {
-      const auto json = [](const KeyData& key) {
-        return std::string_view(key.content).substr(detail::complete_tag.size());
+      const auto tag = [](const KeyData& key) {
+        return std::string_view(key.content).substr(0, key.content.find('\n') + 1);
       };
+      const auto json = [&tag](const KeyData& key) {
+        return std::string_view(key.content).substr(tag(key).size());
+      };
+      if (tag(a) != tag(b)) {
+        return tag(a) == detail::invoke_tag
+                   ? "the first is a request for InvokeModel, the second one for Converse"
+                   : "the first is a request for Converse, the second one for InvokeModel";
+      }
       return objects_differ({}, json(a), json(b));
     }
     case KeyForm::raw:
