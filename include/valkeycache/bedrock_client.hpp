@@ -1,4 +1,4 @@
-// BedrockClient: an Llm on Amazon Bedrock Runtime (Converse).
+// BedrockClient: an Llm on Amazon Bedrock Runtime (Converse, InvokeModel).
 //
 // One object owns one thread that drives any number of calls over libcurl's multi interface. Copies
 // of the handle share that core; all of it is thread-safe and nothing blocks.
@@ -111,10 +111,18 @@ class VALKEYCACHE_API BedrockClient : public Llm {
   // Destroying the last copy ends calls under way with ErrorCode::closed.
   ~BedrockClient() override;
 
-  // POST /model/{id}/converse. Only a well-formed 200 answer is a value.
+  // POST /model/{id}/converse, or /invoke for a request made by ChatRequest::invoke(). Only a
+  // well-formed 200 answer is a value.
   Future<Completion> complete(const ChatRequest& request, CallOptions options = {}) override;
 
-  // "converse", the region, and the endpoint where it is not AWS's own.
+  // InvokeModel: complete(ChatRequest::invoke(model, body), options). The answer's text is the
+  // response's JSON object as it came, to be read as the model's maker documents it; its stop
+  // reason is the one found there, or empty; its usage comes from the response's head, where the
+  // service gives it. An empty model: the client's own.
+  Future<Completion> invoke(std::string_view model, std::string_view body,
+                            CallOptions options = {});
+
+  // "converse" ("invoke" in invoke_scope), the region, and the endpoint where it is not AWS's own.
   [[nodiscard]] CacheIdentity cache_identity() const override;
 
  private:

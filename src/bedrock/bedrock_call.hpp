@@ -28,6 +28,7 @@ struct BedrockCall : std::enable_shared_from_this<BedrockCall> {
       : promise(std::move(context)) {}
 
   // Set by the caller and constant from then on.
+  bool invoke = false;  // InvokeModel, else Converse
   Promise<Completion> promise;
   std::string target;  // path on the wire
   std::string body;

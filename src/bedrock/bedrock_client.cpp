@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "bedrock/bedrock_core.hpp"
+#include "bedrock/converse.hpp"
 
 namespace valkeycache::inline v0 {
 
@@ -25,12 +26,20 @@ Future<Completion> BedrockClient::complete(const ChatRequest& request, CallOptio
     return make_ready_future<Completion>(
         Error{.code = ErrorCode::closed, .message = "the BedrockClient was moved from"});
   }
-  return core_->converse(request, std::move(options));
+  return core_->complete(request, std::move(options));
+}
+
+Future<Completion> BedrockClient::invoke(std::string_view model, std::string_view body,
+                                         CallOptions options) {
+  return complete(ChatRequest::invoke(model, body), std::move(options));
 }
 
 CacheIdentity BedrockClient::cache_identity() const {
   if (!core_) return {};
-  return {core_->config().model, detail::cache_scope(core_->config(), "converse")};
+  const auto& config = core_->config();
+  return {.model = config.model,
+          .scope = detail::cache_scope(config, detail::converse_operation),
+          .invoke_scope = detail::cache_scope(config, detail::invoke_operation)};
 }
 
 }  // namespace valkeycache::inline v0

@@ -79,7 +79,7 @@ BedrockCore::~BedrockCore() {
   }
 }
 
-Future<Completion> BedrockCore::converse(const ChatRequest& request, CallOptions options) {
+Future<Completion> BedrockCore::complete(const ChatRequest& request, CallOptions options) {
   if (fork_generation() != generation_) {
     return make_ready_future<Completion>(
         Error{.code = ErrorCode::forked,
@@ -98,7 +98,9 @@ Future<Completion> BedrockCore::converse(const ChatRequest& request, CallOptions
   }
 
   const auto call = std::make_shared<BedrockCall>(config_->context);
-  call->target = model_target(config_->endpoint.base_path, model, "converse");
+  call->invoke = request.is_invoke();
+  call->target = model_target(config_->endpoint.base_path, model,
+                              call->invoke ? invoke_operation : converse_operation);
   call->body = request.to_json();
   call->timeout = timeout;
   call->deadline = std::chrono::steady_clock::now() + timeout;

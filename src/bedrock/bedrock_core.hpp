@@ -27,8 +27,8 @@ class BedrockCore {
   BedrockCore(const BedrockCore&) = delete;
   BedrockCore& operator=(const BedrockCore&) = delete;
 
-  // Thread-safe, never blocks.
-  Future<Completion> converse(const ChatRequest& request, CallOptions options);
+  // Converse or InvokeModel, as the request says. Thread-safe, never blocks.
+  Future<Completion> complete(const ChatRequest& request, CallOptions options);
   [[nodiscard]] const BedrockConfig& config() const noexcept { return *config_; }
 
  private:

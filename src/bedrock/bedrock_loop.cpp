@@ -8,6 +8,7 @@
 
 #include "base/io_thread.hpp"
 #include "bedrock/converse.hpp"
+#include "bedrock/invoke_model.hpp"
 #include "bedrock/service_error.hpp"
 
 namespace valkeycache::inline v0 {
@@ -328,7 +329,8 @@ std::vector<std::string> BedrockLoop::make_headers(BedrockCall& call, const Head
   lines.reserve(config_->headers.size() + extra.size() + 7);
   lines.push_back(header_line("Host", host));
   lines.push_back(header_line("Content-Type", content_type));
-  lines.emplace_back("Accept:");  // neither of libcurl's own
+  // Neither of libcurl's own.
+  lines.push_back(call.invoke ? header_line("Accept", content_type) : "Accept:");
   lines.emplace_back("Expect:");
   if (config_->auth == AuthScheme::bearer) {
     lines.push_back(header_line("Authorization", config_->authorization));
@@ -402,7 +404,8 @@ void BedrockLoop::on_done(BedrockCall& call, HttpResult result) {
 void BedrockLoop::on_response(BedrockCall& call, HttpResponse response) {
   if (response.status == 200) {
     retry_policy_.succeeded(call.retries);
-    return finish(call, parse_converse_response(response));
+    return finish(call, call.invoke ? parse_invoke_response(std::move(response))
+                                    : parse_converse_response(response));
   }
   if (config_->auth == AuthScheme::sigv4) observe_clock(response);
   auto failure = make_service_error(response);

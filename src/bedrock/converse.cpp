@@ -1,35 +1,18 @@
 #include "bedrock/converse.hpp"
 
-#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <optional>
 
 #include "aws/percent.hpp"
 #include "base/json_string.hpp"
-#include "base/utf8.hpp"
 #include "bedrock/json_members.hpp"
+#include "bedrock/json_response.hpp"
 #include "bedrock/service_error.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
-
-Error invalid(std::string_view what, const HttpResponse& response) {
-  return {.code = ErrorCode::invalid_response,
-          .message = "Bedrock's answer is not usable: " + std::string(what),
-          .maybe_applied = true,
-          .http_status = response.status,
-          .request_id = clean_request_id(response.request_id)};
-}
-
-bool is_json_type(std::string_view content_type) noexcept {
-  static constexpr std::string_view json = "application/json";
-  content_type = content_type.substr(0, content_type.find(';'));
-  while (content_type.ends_with(' ')) content_type.remove_suffix(1);
-  return std::equal(content_type.begin(), content_type.end(), json.begin(), json.end(),
-                    [](char a, char b) { return a == b || (a | 0x20) == b; });
-}
 
 // A count as the service gives it; what is no such number counts as 0.
 std::int64_t to_count(std::string_view raw) noexcept {
@@ -161,16 +144,7 @@ std::string model_target(std::string_view base_path, std::string_view model,
 }
 
 Result<Completion> parse_converse_response(const HttpResponse& response) {
-  if (response.status != 200) return invalid("its status is not 200", response);
-  if (!response.error_type.empty()) return invalid("it carries an error type", response);
-  if (response.body.empty()) return invalid("it is empty", response);
-  if (!is_json_type(response.content_type)) {
-    return invalid("its content type is not application/json", response);
-  }
-  if (!is_valid_utf8(response.body)) return invalid("it is not valid UTF-8", response);
-  if (!json_depth_within(response.body, max_json_depth)) {
-    return invalid("it is nested too deeply", response);
-  }
+  if (auto error = check_json_response(response)) return *std::move(error);
 
   Parts parts;
   bool repeated = false;
@@ -179,21 +153,22 @@ Result<Completion> parse_converse_response(const HttpResponse& response) {
         repeated = !parts.take(name, raw);
         return !repeated;
       });
-  if (repeated) return invalid("a member stands there twice", response);
-  if (!is_object) return invalid("it is not one well-formed JSON object", response);
+  if (repeated) return unusable_response("a member stands there twice", response);
+  if (!is_object) return unusable_response("it is not one well-formed JSON object", response);
 
   Completion completion;
-  if (!parts.output) return invalid("it has no output", response);
-  if (const char* fault = read_output(*parts.output, completion)) return invalid(fault, response);
+  if (!parts.output) return unusable_response("it has no output", response);
+  if (const char* fault = read_output(*parts.output, completion))
+    return unusable_response(fault, response);
   if (!parts.stop_reason || !append_string_value(completion.stop_reason, *parts.stop_reason) ||
       completion.stop_reason.empty()) {
-    return invalid("it has no stopReason", response);
+    return unusable_response("it has no stopReason", response);
   }
   if (parts.usage && !is_null(*parts.usage) && !read_usage(*parts.usage, completion.usage)) {
-    return invalid("its usage is not an object", response);
+    return unusable_response("its usage is not an object", response);
   }
   if (parts.metrics && !is_null(*parts.metrics) && !read_metrics(*parts.metrics, completion)) {
-    return invalid("its metrics are not an object", response);
+    return unusable_response("its metrics are not an object", response);
   }
   completion.request_id = clean_request_id(response.request_id);
   if (!parts.extra.empty()) completion.extra = std::move(parts.extra) + "}";

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -72,6 +73,24 @@ void HttpResponse::take_head_line(std::string_view line) {
     }
   } else if (is_name(name, "retry-after") && !aws_hint_) {
     if (const auto hint = parse_hint(value, std::chrono::seconds(1))) retry_after = hint;
+  } else {
+    take_invocation(name, value);
+  }
+}
+
+void HttpResponse::take_invocation(std::string_view name, std::string_view value) {
+  static constexpr std::string_view before = "x-amzn-bedrock-";
+  if (name.size() < before.size() || !is_name(name.substr(0, before.size()), before)) return;
+  const auto rest = name.substr(before.size());
+  for (const auto& [known, place] :
+       {std::pair{"input-token-count", &invocation.input_tokens},
+        std::pair{"output-token-count", &invocation.output_tokens},
+        std::pair{"cache-read-input-token-count", &invocation.cache_read_tokens},
+        std::pair{"cache-write-input-token-count", &invocation.cache_write_tokens},
+        std::pair{"invocation-latency", &invocation.latency_ms}}) {
+    if (!is_name(rest, known)) continue;
+    const auto number = parse_number<std::int64_t>(value);
+    if (number && *number >= 0) *place = number;
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,6 +19,15 @@ struct HttpResponse {
   std::string error_type;  // x-amzn-ErrorType
   std::string request_id;  // x-amzn-RequestId
   std::string date;
+  // What InvokeModel says in its head: x-amzn-bedrock-input-token-count and its like.
+  struct Invocation {
+    std::optional<std::int64_t> input_tokens;
+    std::optional<std::int64_t> output_tokens;
+    std::optional<std::int64_t> cache_read_tokens;
+    std::optional<std::int64_t> cache_write_tokens;
+    std::optional<std::int64_t> latency_ms;
+  };
+  Invocation invocation;
   std::optional<std::size_t> content_length;
   // x-amz-retry-after (ms), else Retry-After (seconds). A date there is not understood.
   std::optional<std::chrono::milliseconds> retry_after;
@@ -28,6 +38,8 @@ struct HttpResponse {
   void take_head_line(std::string_view line);
 
  private:
+  void take_invocation(std::string_view name, std::string_view value);
+
   bool aws_hint_ = false;  // retry_after is Amazon's own
 };
 
