@@ -1,30 +1,13 @@
-// https: who is trusted.
-#include <fstream>
+// https: who is trusted, and how old its TLS may be.
 #include <string>
 
 #include <gtest/gtest.h>
 
 #include "integration/bedrock/bedrock_fixture.hpp"
-#include "support/bedrock/test_certificate.hpp"
-#include "support/valkey/child_process.hpp"
+#include "integration/bedrock/certificate_files.hpp"
 
 namespace valkeycache::test {
 namespace {
-
-// A certificate and its key as PEM files.
-class CertificateFiles {
- public:
-  explicit CertificateFiles(const std::string& names) {
-    const auto made = make_test_certificate(names);
-    std::ofstream(certificate()) << made.certificate_pem;
-    std::ofstream(key()) << made.key_pem;
-  }
-  [[nodiscard]] std::string certificate() const { return folder_.path() + "/cert.pem"; }
-  [[nodiscard]] std::string key() const { return folder_.path() + "/key.pem"; }
-
- private:
-  TemporaryFolder folder_;
-};
 
 struct HasCertificate {
   CertificateFiles files{"DNS:localhost,IP:127.0.0.1"};
@@ -79,6 +62,28 @@ TEST_F(BedrockTls, ManyCalls) {
   std::vector<Future<Completion>> futures;
   for (int i = 0; i < 40; ++i) futures.push_back(bedrock.complete(ChatRequest("x")));
   for (auto& future : futures) EXPECT_TRUE(ok(future.get()));
+}
+
+struct HasOldTls {
+  CertificateFiles files{"DNS:localhost,IP:127.0.0.1"};
+};
+
+class BedrockOldTls : private HasOldTls, public BedrockTest {
+ protected:
+  BedrockOldTls()
+      : BedrockTest(
+            {.certificate_file = files.certificate(), .key_file = files.key(), .old_tls = true}) {}
+  [[nodiscard]] std::string certificate() const { return files.certificate(); }
+};
+
+TEST_F(BedrockOldTls, IsRefused) {
+  auto trusting = options();
+  trusting.ca_file = certificate();
+  auto bedrock = client(trusting);
+  const auto answer = ask(bedrock);
+  EXPECT_TRUE(fails_with(answer, ErrorCode::transport));
+  EXPECT_FALSE(answer.error().maybe_applied);
+  EXPECT_EQ(server_.calls(), 0u);
 }
 
 struct HasForeignCertificate {

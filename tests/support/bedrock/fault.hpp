@@ -2,6 +2,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -30,6 +32,11 @@ struct Fault {
   // ... and then the connection ends, by a FIN or, with `reset`, a RST. Without cut_body_at the
   // reset comes in place of the whole response, head included.
   bool reset = false;
+  // Over HTTP/2 the stream alone ends, by RST_STREAM with this code: in place of the response, or
+  // after cut_body_at.
+  std::optional<std::uint32_t> stream_error = {};
+  // Over HTTP/2: GOAWAY tells that this request was not looked at.
+  bool refuse_by_goaway = false;
   // Sent in pieces of so many bytes with a pause after each.
   std::size_t piece = 0;
   std::chrono::milliseconds pause{0};
@@ -74,6 +81,15 @@ inline Fault reset_in_body(std::size_t at = 20) {
 }
 inline Fault truncated(std::size_t at = 20) {
   return {.cut_body_at = at};
+}
+// Of RFC 9113, section 7.
+inline constexpr std::uint32_t h2_internal_error = 0x2;
+inline constexpr std::uint32_t h2_refused_stream = 0x7;
+inline Fault stream_error(std::uint32_t code, std::optional<std::size_t> cut_body_at = {}) {
+  return {.cut_body_at = cut_body_at, .stream_error = code};
+}
+inline Fault refused_by_goaway() {
+  return {.refuse_by_goaway = true};
 }
 inline Fault slow(std::size_t piece, std::chrono::milliseconds pause) {
   return {.piece = piece, .pause = pause};

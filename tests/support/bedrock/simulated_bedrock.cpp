@@ -1,11 +1,13 @@
 #include "support/bedrock/simulated_bedrock.hpp"
 
+#include <array>
 #include <thread>
 #include <utility>
 
 #include <boost/asio/post.hpp>
 
 #include "support/bedrock/http1_session.hpp"
+#include "support/bedrock/http2_session.hpp"
 #include "support/bedrock/simulated_service.hpp"
 
 namespace valkeycache::test {
@@ -13,6 +15,35 @@ namespace valkeycache::test {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
+
+namespace {
+
+constexpr unsigned char h2_protocol[] = {2, 'h', '2'};
+
+// Of ALPN: takes HTTP/2 where the client offers it.
+int select_protocol(SSL*, const unsigned char** out, unsigned char* out_size,
+                    const unsigned char* offered, unsigned offered_size, void*) {
+  const int found = SSL_select_next_proto(const_cast<unsigned char**>(out), out_size, h2_protocol,
+                                          sizeof h2_protocol, offered, offered_size);
+  return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+}
+
+bool agreed_on_http2(TlsStream& stream) {
+  const unsigned char* name = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(stream.native_handle(), &name, &size);
+  return size == 2;
+}
+
+// Whether what has arrived begins as HTTP/2 does.
+bool begins_in_http2(tcp::socket& socket) {
+  std::array<char, 3> first{};
+  error_code ignored;
+  socket.receive(asio::buffer(first), tcp::socket::message_peek, ignored);
+  return first == std::array<char, 3>{'P', 'R', 'I'};
+}
+
+}  // namespace
 
 class SimulatedBedrock::Server {
  public:
@@ -25,6 +56,15 @@ class SimulatedBedrock::Server {
       tls_.emplace(asio::ssl::context::tls_server);
       tls_->use_certificate_chain_file(options.certificate_file);
       tls_->use_private_key_file(options.key_file, asio::ssl::context::pem);
+      if (options.http2) {
+        SSL_CTX_set_alpn_select_cb(tls_->native_handle(), select_protocol, nullptr);
+      }
+      if (options.old_tls) {
+        // Which OpenSSL allows at its lowest security level alone.
+        SSL_CTX_set_security_level(tls_->native_handle(), 0);
+        SSL_CTX_set_min_proto_version(tls_->native_handle(), TLS1_VERSION);
+        SSL_CTX_set_max_proto_version(tls_->native_handle(), TLS1_1_VERSION);
+      }
     }
     port_ = acceptor_.local_endpoint().port();
     accept();
@@ -58,7 +98,7 @@ class SimulatedBedrock::Server {
       if (tls_) {
         shake_hands(number, std::move(socket));
       } else {
-        serve(number, std::move(socket));
+        await_first_bytes(number, std::move(socket));
       }
       accept();
     });
@@ -68,13 +108,25 @@ class SimulatedBedrock::Server {
     auto stream = std::make_shared<TlsStream>(std::move(socket), *tls_);
     stream->async_handshake(asio::ssl::stream_base::server,
                             [this, number, stream](error_code error) {
-                              if (!error) serve(number, std::move(*stream));
+                              if (!error)
+                                serve(number, std::move(*stream), agreed_on_http2(*stream));
                             });
   }
 
+  void await_first_bytes(std::size_t number, tcp::socket connected) {
+    auto socket = std::make_shared<tcp::socket>(std::move(connected));
+    socket->async_wait(tcp::socket::wait_read, [this, number, socket](error_code error) {
+      if (!error) serve(number, std::move(*socket), begins_in_http2(*socket));
+    });
+  }
+
   template <class Stream>
-  void serve(std::size_t number, Stream stream) {
-    std::make_shared<Http1Session<Stream>>(shared_, number, std::move(stream))->read();
+  void serve(std::size_t number, Stream&& stream, bool http2) {
+    if (http2) {
+      std::make_shared<Http2Session<Stream>>(shared_, number, std::forward<Stream>(stream))->read();
+    } else {
+      std::make_shared<Http1Session<Stream>>(shared_, number, std::forward<Stream>(stream))->read();
+    }
   }
 
   asio::io_context context_;

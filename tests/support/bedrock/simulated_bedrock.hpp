@@ -1,4 +1,5 @@
-// A simulated Bedrock Runtime on a loopback port: checks signatures, speaks Converse, has faults.
+// A simulated Bedrock Runtime on a loopback port: checks signatures, speaks Converse over HTTP/1.1
+// and HTTP/2, has faults.
 #pragma once
 
 #include <chrono>
@@ -31,6 +32,9 @@ struct SimulatedBedrockOptions {
   // PEM files for https; empty: plain http.
   std::string certificate_file = {};
   std::string key_file = {};
+  bool http2 = true;  // is agreed to over https; over plain http whoever begins in it is answered
+  std::uint32_t max_streams = 128;  // of one HTTP/2 connection, at a time
+  bool old_tls = false;             // 1.1 and no newer
 };
 
 struct RecordedRequest : ReceivedRequest {
