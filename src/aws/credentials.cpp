@@ -1,10 +1,13 @@
 #include "aws/credentials.hpp"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
+#include "aws/container_credentials.hpp"
+#include "aws/instance_metadata.hpp"
+#include "aws/profile_credentials.hpp"
 #include "aws/profile_files.hpp"
+#include "aws/web_identity.hpp"
 
 namespace valkeycache::inline v0 {
 
@@ -19,36 +22,6 @@ Error credentials_error(std::string message) {
 
 bool is_visible_ascii(std::string_view text) noexcept {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
-}
-
-// Ways for a profile to come by credentials that are not keys of its own.
-constexpr std::array<std::string_view, 8> indirect_settings{
-    "role_arn",      "credential_process", "web_identity_token_file", "sso_session",
-    "sso_start_url", "sso_account_id",     "login_session",           "credential_source"};
-
-SourceAnswer keys_of_profile(const ProfileFiles& files, const ProfileName& profile) {
-  if (auto error = check_profile(files, profile)) {
-    return {.why = std::move(error->message), .ends_search = true};
-  }
-  const auto id = files.setting(profile.name, "aws_access_key_id");
-  const auto secret = files.setting(profile.name, "aws_secret_access_key");
-  const auto quoted = "profile '" + profile.name + "'";
-  if (id && secret) {
-    return {.credentials = AwsCredentials{
-                .access_key_id = *id,
-                .secret_access_key = *secret,
-                .session_token = files.setting(profile.name, "aws_session_token").value_or("")}};
-  }
-  if (id) return {.why = quoted + " has an aws_access_key_id without an aws_secret_access_key"};
-  for (const auto setting : indirect_settings) {
-    if (files.setting(profile.name, setting)) {
-      return {.why = quoted + " has no keys of its own, and " + std::string(setting) +
-                     " is not supported",
-              .ends_search = profile.asked_for};
-    }
-  }
-  return {.why = files.profile(profile.name) ? quoted + " has no aws_access_key_id"
-                                             : "there is no " + quoted};
 }
 
 // Never has credentials; ends the search where AWS_PROFILE names a profile that is not there. A
@@ -81,17 +54,6 @@ CredentialsSource environment_source(Environment environment) {
           }};
 }
 
-CredentialsSource profile_source(std::string profile_option, Environment environment) {
-  return {"profile",
-          [profile_option = std::move(profile_option),
-           environment = std::move(environment)]() -> SourceAnswer {
-            const auto profile = choose_profile(profile_option, environment);
-            const auto files = ProfileFiles::load(environment);
-            if (!files) return {.why = files.error().message, .ends_search = profile.asked_for};
-            return keys_of_profile(*files, profile);
-          }};
-}
-
 Result<AwsCredentials> CredentialsChain::credentials() {
   std::string tried;
   for (const auto& source : sources_) {
@@ -104,13 +66,21 @@ Result<AwsCredentials> CredentialsChain::credentials() {
 }
 
 std::shared_ptr<AwsCredentialsProvider> default_credentials_chain(std::string_view profile_option,
-                                                                  const Environment& environment) {
+                                                                  SourceContext context) {
+  context.instance_memory = std::make_shared<InstanceMemory>();
+  context.profile = profile_option;
+  const auto& environment = context.environment;
   std::vector<CredentialsSource> sources;
-  if (profile_option.empty()) {
-    if (variable(environment, "AWS_PROFILE")) sources.push_back(profile_check(environment));
-    sources.push_back(environment_source(environment));
+  if (!profile_option.empty()) {
+    sources.push_back(profile_source(std::move(context)));
+    return std::make_shared<CredentialsChain>(std::move(sources));
   }
-  sources.push_back(profile_source(std::string(profile_option), environment));
+  if (variable(environment, "AWS_PROFILE")) sources.push_back(profile_check(environment));
+  sources.push_back(environment_source(environment));
+  sources.push_back(profile_source(context));
+  sources.push_back(web_identity_source(context));
+  sources.push_back(container_source(context));
+  sources.push_back(instance_source(std::move(context)));
   return std::make_shared<CredentialsChain>(std::move(sources));
 }
 

@@ -85,17 +85,17 @@ bool is_loopback_v4(std::string_view host) noexcept {
 
 // Where the configuration (not the caller) names an endpoint.
 std::optional<std::string> configured_endpoint(const Environment& environment,
-                                               const ProfileFiles& files,
-                                               std::string_view profile) {
+                                               const ProfileFiles& files, std::string_view profile,
+                                               const ServiceNames& service) {
   if (is_true(environment, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") ||
       is_true(files.setting(profile, "ignore_configured_endpoint_urls"))) {
     return std::nullopt;
   }
-  if (auto url = variable(environment, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME")) return url;
+  if (auto url = variable(environment, service.variable)) return url;
   if (auto url = variable(environment, "AWS_ENDPOINT_URL")) return url;
   if (const auto name = files.setting(profile, "services")) {
     if (const auto* services = files.services(*name)) {
-      const auto found = services->find("bedrock_runtime.endpoint_url");
+      const auto found = services->find(std::string(service.section) + ".endpoint_url");
       if (found != services->end() && !found->second.empty()) return found->second;
     }
   }
@@ -173,7 +173,8 @@ Result<Endpoint> parse_endpoint(std::string_view url) {
   return endpoint;
 }
 
-Result<Endpoint> region_endpoint(std::string_view region, bool fips, bool dual_stack) {
+Result<Endpoint> region_endpoint(std::string_view region, bool fips, bool dual_stack,
+                                 const ServiceNames& service) {
   if (region.empty()) {
     return invalid(
         "region: none is set; name one in the options, in AWS_REGION or in the AWS profile");
@@ -182,11 +183,22 @@ Result<Endpoint> region_endpoint(std::string_view region, bool fips, bool dual_s
   const auto& partition = partition_of(region);
   Endpoint endpoint;
   endpoint.scheme = "https";
-  endpoint.host = fips ? "bedrock-runtime-fips." : "bedrock-runtime.";
+  endpoint.host = service.host;
+  // All of STS in GovCloud is FIPS, under its plain name.
+  const bool plain_is_fips =
+      service.host == sts_service.host && region.starts_with("us-gov-") && !dual_stack;
+  endpoint.host += fips && !plain_is_fips ? "-fips." : ".";
   for (const char c : region) endpoint.host += to_lower(c);
   endpoint.host.append(".").append(dual_stack ? partition.dual_stack_suffix : partition.suffix);
   endpoint.authority = endpoint.host;
   return endpoint;
+}
+
+std::optional<std::string> custom_endpoint(const EndpointOptions& options,
+                                           const Environment& environment,
+                                           const ProfileFiles& files, std::string_view profile) {
+  if (!options.endpoint.empty()) return std::string(options.endpoint);
+  return configured_endpoint(environment, files, profile, options.service);
 }
 
 Result<Endpoint> resolve_endpoint(const EndpointOptions& options, const Environment& environment,
@@ -198,13 +210,8 @@ Result<Endpoint> resolve_endpoint(const EndpointOptions& options, const Environm
                           is_true(environment, "AWS_USE_DUALSTACK_ENDPOINT") ||
                           (!variable(environment, "AWS_USE_DUALSTACK_ENDPOINT") &&
                            is_true(files.setting(profile, "use_dualstack_endpoint")));
-  std::optional<std::string> url;
-  if (!options.endpoint.empty()) {
-    url = options.endpoint;
-  } else {
-    url = configured_endpoint(environment, files, profile);
-  }
-  if (!url) return region_endpoint(options.region, fips, dual_stack);
+  const auto url = custom_endpoint(options, environment, files, profile);
+  if (!url) return region_endpoint(options.region, fips, dual_stack, options.service);
   if (fips) return invalid("endpoint: a custom one and fips exclude each other");
   if (dual_stack) return invalid("endpoint: a custom one and dual_stack exclude each other");
   return parse_endpoint(*url);

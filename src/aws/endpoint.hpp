@@ -1,8 +1,9 @@
-// Where Bedrock Runtime is: regions, endpoints and the rules between them. No network.
+// Where AWS's services are: regions, endpoints and the rules between them. No network.
 #pragma once
 
 #include <valkeycache/result.hpp>
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -33,14 +34,25 @@ Result<Endpoint> parse_endpoint(std::string_view url);
 // Letters, digits and hyphens, at most 63, no hyphen at either end.
 bool is_host_label(std::string_view text) noexcept;
 
+// A service's names in host names, in the environment and in profile files.
+struct ServiceNames {
+  std::string_view host;
+  std::string_view variable;
+  std::string_view section;
+};
+inline constexpr ServiceNames bedrock_runtime_service{
+    "bedrock-runtime", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "bedrock_runtime"};
+inline constexpr ServiceNames sts_service{"sts", "AWS_ENDPOINT_URL_STS", "sts"};
+
 struct EndpointOptions {
   std::string_view region;    // resolved already; may be empty where there is a custom endpoint
   std::string_view endpoint;  // of the caller's options; "": look further
   bool fips = false;
   bool dual_stack = false;
+  ServiceNames service = bedrock_runtime_service;
 };
 
-// The caller's endpoint, else AWS_ENDPOINT_URL_BEDROCK_RUNTIME, AWS_ENDPOINT_URL, the profile's
+// The caller's endpoint, else the service's own variable, AWS_ENDPOINT_URL, the profile's
 // services section, the profile's endpoint_url (all but the first unless
 // AWS_IGNORE_CONFIGURED_ENDPOINT_URLS or ignore_configured_endpoint_urls is true), else the
 // region's. FIPS and dual-stack endpoints may also be asked for as AWS's SDKs do
@@ -49,8 +61,15 @@ struct EndpointOptions {
 Result<Endpoint> resolve_endpoint(const EndpointOptions& options, const Environment& environment,
                                   const ProfileFiles& files, std::string_view profile);
 
+// What resolve_endpoint() would take for a custom endpoint, unchecked; nothing where it would take
+// the region's own.
+std::optional<std::string> custom_endpoint(const EndpointOptions& options,
+                                           const Environment& environment,
+                                           const ProfileFiles& files, std::string_view profile);
+
 // The region's own endpoint by AWS's partition rules.
-Result<Endpoint> region_endpoint(std::string_view region, bool fips, bool dual_stack);
+Result<Endpoint> region_endpoint(std::string_view region, bool fips, bool dual_stack,
+                                 const ServiceNames& service = bedrock_runtime_service);
 
 // The option, else AWS_REGION, AWS_DEFAULT_REGION, the profile's region; "" where there is none.
 std::string resolve_region(std::string_view option, const Environment& environment,

@@ -1,11 +1,10 @@
 #include "aws/profile_files.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
-#include <cstdio>
-#include <memory>
 #include <utility>
+
+#include "aws/small_file.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -92,34 +91,21 @@ void read_lines(std::string_view text, OnSection on_section, OnSetting on_settin
   }
 }
 
-Error unreadable(const std::string& path) {
-  return {.code = ErrorCode::credentials,
-          .message = "the AWS profile file " + path + " cannot be read"};
-}
-
 // Absent files are empty.
 Result<std::string> read_file(const std::string& path) {
-  struct Close {
-    void operator()(std::FILE* file) const noexcept { static_cast<void>(std::fclose(file)); }
-  };
-  const std::unique_ptr<std::FILE, Close> file(std::fopen(path.c_str(), "rbe"));
-  if (!file) {
-    if (errno == ENOENT || errno == ENOTDIR) return std::string();
-    return unreadable(path);
-  }
-  std::string text;
-  char buffer[4096];
-  for (;;) {
-    const auto size = std::fread(buffer, 1, sizeof buffer, file.get());
-    text.append(buffer, size);
-    if (text.size() > max_file_size) {
+  auto file = read_small_file(path, max_file_size);
+  switch (file.state) {
+    case SmallFile::State::read:
+    case SmallFile::State::absent:
+      break;
+    case SmallFile::State::unreadable:
+      return Error{.code = ErrorCode::credentials,
+                   .message = "the AWS profile file " + path + " cannot be read"};
+    case SmallFile::State::too_large:
       return Error{.code = ErrorCode::credentials,
                    .message = "the AWS profile file " + path + " is over 1 MiB"};
-    }
-    if (size == 0) break;
   }
-  if (std::ferror(file.get())) return unreadable(path);
-  return text;
+  return std::move(file.text);
 }
 
 std::string file_path(const Environment& environment, std::string_view name,

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "aws/credentials.hpp"
+#include "aws/instance_metadata.hpp"
 #include "aws/profile_files.hpp"
 
 namespace valkeycache::inline v0 {
@@ -58,6 +59,14 @@ Result<int> resolve_max_attempts(int option, const Surroundings& around) {
   return attempts;
 }
 
+// Before it is known whether what there is can be used.
+bool will_sign(const BedrockOptions& options, const Environment& environment) {
+  if (options.auth == BedrockAuth::sigv4) return true;
+  if (options.auth != BedrockAuth::automatic || !options.bearer_token.empty()) return false;
+  return options.credentials || options.credentials_provider ||
+         !variable(environment, "AWS_BEARER_TOKEN_BEDROCK");
+}
+
 std::optional<Error> resolve_auth(BedrockConfig& config, BedrockOptions& options,
                                   const Surroundings& around) {
   auto token = std::exchange(options.bearer_token, {});
@@ -101,7 +110,13 @@ std::optional<Error> resolve_auth(BedrockConfig& config, BedrockOptions& options
     }
     config.static_credentials = std::move(options.credentials);
   } else {
-    config.provider = default_credentials_chain(options.profile, around.environment);
+    config.provider =
+        default_credentials_chain(options.profile, {.environment = around.environment,
+                                                    .region = config.region,
+                                                    .fips = options.fips,
+                                                    .dual_stack = options.dual_stack,
+                                                    .ca_file = config.ca_file,
+                                                    .stop = config.credentials_stop.get_token()});
   }
   return std::nullopt;
 }
@@ -136,13 +151,25 @@ Result<BedrockConfig> resolve_options(BedrockOptions options, const Environment&
 
   BedrockConfig config;
   config.region = resolve_region(options.region, environment, *files, profile.name);
-  auto endpoint = resolve_endpoint({.region = config.region,
-                                    .endpoint = options.endpoint,
-                                    .fips = options.fips,
-                                    .dual_stack = options.dual_stack},
-                                   environment, *files, profile.name);
+  EndpointOptions endpoint_options{.region = config.region,
+                                   .endpoint = options.endpoint,
+                                   .fips = options.fips,
+                                   .dual_stack = options.dual_stack};
+  if (config.region.empty() &&
+      (will_sign(options, environment) ||
+       !custom_endpoint(endpoint_options, environment, *files, profile.name))) {
+    config.region = instance_region({.environment = environment, .profile = options.profile});
+    endpoint_options.region = config.region;
+  }
+  auto endpoint = resolve_endpoint(endpoint_options, environment, *files, profile.name);
   if (!endpoint) return std::move(endpoint).error();
   config.endpoint = *std::move(endpoint);
+  config.ca_file = !options.ca_file.empty()
+                       ? std::move(options.ca_file)
+                       : around.look_up("AWS_CA_BUNDLE", "ca_bundle").value_or("");
+  if (!config.ca_file.empty() && !is_readable(config.ca_file)) {
+    return invalid("ca_file (or AWS_CA_BUNDLE): " + config.ca_file + " cannot be read");
+  }
   if (auto error = resolve_auth(config, options, around)) return *std::move(error);
   // The region is part of each signature, a custom endpoint or not.
   if (config.auth == AuthScheme::sigv4 || !config.region.empty()) {
@@ -157,12 +184,6 @@ Result<BedrockConfig> resolve_options(BedrockOptions options, const Environment&
 
   if (auto error = check_headers(options.headers, config.auth == AuthScheme::none)) {
     return *std::move(error);
-  }
-  config.ca_file = !options.ca_file.empty()
-                       ? std::move(options.ca_file)
-                       : around.look_up("AWS_CA_BUNDLE", "ca_bundle").value_or("");
-  if (!config.ca_file.empty() && !is_readable(config.ca_file)) {
-    return invalid("ca_file (or AWS_CA_BUNDLE): " + config.ca_file + " cannot be read");
   }
   config.model = std::move(options.model);
   config.headers = std::move(options.headers);

@@ -6,6 +6,7 @@
 #include <valkeycache/detail/future_state.hpp>
 
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "aws/endpoint.hpp"
@@ -26,6 +27,8 @@ struct BedrockConfig {
   // For AuthScheme::sigv4, one of the two.
   std::optional<AwsCredentials> static_credentials;
   std::shared_ptr<AwsCredentialsProvider> provider;
+  // Ends a search of the library's own chain, which may wait for the network.
+  std::stop_source credentials_stop;
   HeaderList headers;
   std::function<HeaderList()> header_callback;
   std::chrono::milliseconds timeout{0};
@@ -37,7 +40,8 @@ struct BedrockConfig {
   std::shared_ptr<const CallbackContext> context;
 };
 
-// Reads the environment and the profile files, so it may block for as long as that takes.
+// Reads the environment and the profile files, and where they name no region, asks the instance's
+// metadata, so it may block for as long as that takes; the latter a second or two.
 // Errors: invalid_argument; credentials for profile files that cannot be used.
 Result<BedrockConfig> resolve_options(BedrockOptions options, const Environment& environment);
 

@@ -513,6 +513,7 @@ void BedrockLoop::shut_down() noexcept {
   finish_all();
   queue_.clear();
   awaiting_credentials_.clear();
+  std::stop_source(config_->credentials_stop).request_stop();
 
   std::unique_ptr<HttpEngine> engine;
   {

@@ -11,6 +11,8 @@
 
 #include <curl/curl.h>
 
+#include "aws/libcurl.hpp"
+
 namespace valkeycache::inline v0 {
 namespace detail {
 
@@ -236,8 +238,7 @@ struct HttpEngine::Curl {
 };
 
 bool HttpEngine::initialize() noexcept {
-  static const bool usable = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
-  return usable;
+  return initialize_libcurl();
 }
 
 HttpEngine::HttpEngine(HttpSettings settings)

@@ -89,7 +89,7 @@ class BedrockTest : public testing::Test {
 
   SimulatedBedrock server_;
   LogLines log_;
-  std::map<std::string, std::string> variables_;
+  std::map<std::string, std::string> variables_{{"AWS_EC2_METADATA_DISABLED", "true"}};
   double random_ = 0;  // retries follow at once
 };
 

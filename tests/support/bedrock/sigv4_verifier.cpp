@@ -200,7 +200,7 @@ std::string header_value(const HeaderPairs& headers, const std::string& name) {
 }
 
 Refusal check_signature(const ReceivedRequest& request, const CallerRegistry& callers, long now,
-                        const std::string& region) {
+                        const std::string& region, const std::string& service) {
   const auto authorization = header_value(request.headers, "authorization");
   const auto amz_date = header_value(request.headers, "x-amz-date");
   const auto scope = split(field(authorization, "Credential"), '/');
@@ -221,11 +221,12 @@ Refusal check_signature(const ReceivedRequest& request, const CallerRegistry& ca
             "The security token included in the request is invalid."};
   }
   if (auto refusal = check_time(amz_date, now); !refusal.type.empty()) return refusal;
-  if (scope[1] != amz_date.substr(0, 8) || scope[3] != "bedrock" || scope[4] != "aws4_request" ||
+  if (scope[1] != amz_date.substr(0, 8) || scope[3] != service || scope[4] != "aws4_request" ||
       (!region.empty() && scope[2] != region)) {
     return {"InvalidSignatureException",
             "Credential should be scoped to a valid region, to the "
-            "correct service 'bedrock' and to the date."};
+            "correct service '" +
+                service + "' and to the date."};
   }
   const auto is_signed = [&signed_names](const std::string& name) {
     return std::find(signed_names.begin(), signed_names.end(), name) != signed_names.end();

@@ -39,8 +39,8 @@ struct Refusal {
 };
 
 // `now` is the service's time in seconds since 1970. The region in the scope must be `region`
-// unless that is empty; the service must be "bedrock".
+// unless that is empty.
 Refusal check_signature(const ReceivedRequest& request, const CallerRegistry& callers, long now,
-                        const std::string& region);
+                        const std::string& region, const std::string& service = "bedrock");
 
 }  // namespace valkeycache::test

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "aws/credentials.hpp"
+#include "aws/profile_credentials.hpp"
 #include "support/valkey/child_process.hpp"
 #include "support/valkey/expect.hpp"
 
@@ -90,6 +91,7 @@ class ProfileFolder : public testing::Test {
   ProfileFolder() {
     std::filesystem::create_directory(folder() / ".aws");
     variables_["HOME"] = temporary_.path();
+    variables_["AWS_EC2_METADATA_DISABLED"] = "true";
   }
 
   [[nodiscard]] std::filesystem::path folder() const { return temporary_.path(); }
@@ -155,35 +157,45 @@ TEST_F(ProfileFolder, CredentialsFromProfiles) {
   write(".aws/credentials",
         "[default]\naws_access_key_id = D\naws_secret_access_key = hunter2\n"
         "aws_session_token = T\n");
-  auto by_default = detail::profile_source("", environment()).look();
+  auto by_default = detail::profile_source({.environment = environment()}).look();
   ASSERT_TRUE(by_default.credentials);
   EXPECT_EQ(by_default.credentials->access_key_id, "D");
   EXPECT_EQ(by_default.credentials->session_token, "T");
   variables_["AWS_PROFILE"] = "a";
-  EXPECT_EQ(detail::profile_source("", environment()).look().credentials->access_key_id, "A");
-  EXPECT_EQ(detail::profile_source("default", environment()).look().credentials->access_key_id,
-            "D");
+  const auto id = [this](const std::string& profile) {
+    const auto source = detail::profile_source({.environment = environment(), .profile = profile});
+    return source.look().credentials->access_key_id;
+  };
+  EXPECT_EQ(id(""), "A");
+  EXPECT_EQ(id("default"), "D");
 }
 
 TEST_F(ProfileFolder, TheChainSaysWhatWasTried) {
   write(".aws/config", "[profile sso]\nsso_session = x\n[profile half]\naws_access_key_id = A\n");
   const auto tried = [this](std::string_view profile) {
-    const auto answer = detail::default_credentials_chain(profile, environment())->credentials();
+    const auto answer =
+        detail::default_credentials_chain(profile, {.environment = environment()})->credentials();
     EXPECT_TRUE(fails_with(answer, ErrorCode::credentials));
     return answer.error().message;
   };
   EXPECT_EQ(tried(""),
             "no AWS credentials were found (environment: AWS_ACCESS_KEY_ID is not set; "
-            "profile: there is no profile 'default')");
+            "profile: there is no profile 'default'; "
+            "web identity: AWS_WEB_IDENTITY_TOKEN_FILE is not set; "
+            "container: neither AWS_CONTAINER_CREDENTIALS_RELATIVE_URI nor "
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI is set; "
+            "instance metadata: AWS_EC2_METADATA_DISABLED is true)");
   EXPECT_EQ(tried("gone"),
             "no AWS credentials were found (profile: there is no AWS profile 'gone' in the config "
             "and credentials files)");
   EXPECT_EQ(tried("half"),
             "no AWS credentials were found (profile: profile 'half' has an aws_access_key_id "
             "without an aws_secret_access_key)");
-  EXPECT_EQ(tried("sso"),
-            "no AWS credentials were found (profile: profile 'sso' has no keys of its own, and "
-            "sso_session is not supported)");
+  EXPECT_EQ(
+      tried("sso"),
+      "no AWS credentials were found (profile: profile 'sso' needs a person to sign in "
+      "(sso_session); let AWS's command line tool do it: in a profile of its own, "
+      "credential_process = aws configure export-credentials --profile sso --format process)");
   variables_["AWS_PROFILE"] = "gone";
   EXPECT_NE(tried("").find("'gone'"), std::string::npos);
 }
@@ -192,7 +204,7 @@ TEST_F(ProfileFolder, OrderOfTheChain) {
   write(".aws/credentials", "[default]\naws_access_key_id = FILE\naws_secret_access_key = s\n");
   variables_["AWS_ACCESS_KEY_ID"] = "ENV";
   const auto id = [this](std::string_view profile) {
-    return detail::default_credentials_chain(profile, environment())
+    return detail::default_credentials_chain(profile, {.environment = environment()})
         ->credentials()
         .value()
         .access_key_id;
@@ -207,11 +219,13 @@ TEST_F(ProfileFolder, AProfileOfTheEnvironmentHasToBeThere) {
   variables_["AWS_ACCESS_KEY_ID"] = "ENV";
   variables_["AWS_SECRET_ACCESS_KEY"] = "s";
   variables_["AWS_PROFILE"] = "gone";
-  const auto answer = detail::default_credentials_chain("", environment())->credentials();
+  const auto answer =
+      detail::default_credentials_chain("", {.environment = environment()})->credentials();
   EXPECT_TRUE(fails_with(answer, ErrorCode::credentials));
   EXPECT_NE(answer.error().message.find("'gone'"), std::string::npos);
   write(".aws/config", "[profile gone]\nregion = here\n");
-  const auto found = detail::default_credentials_chain("", environment())->credentials();
+  const auto found =
+      detail::default_credentials_chain("", {.environment = environment()})->credentials();
   ASSERT_TRUE(ok(found));
   EXPECT_EQ(found->access_key_id, "ENV");
 }

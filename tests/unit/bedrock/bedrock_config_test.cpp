@@ -19,6 +19,7 @@ using test::ok;
 using Variables = std::map<std::string, std::string>;
 
 detail::Environment environment_of(Variables variables) {
+  variables.emplace("AWS_EC2_METADATA_DISABLED", "true");
   return [variables = std::move(variables)](std::string_view name) -> std::optional<std::string> {
     const auto found = variables.find(std::string(name));
     if (found == variables.end()) return std::nullopt;
