@@ -1,5 +1,5 @@
-// A simulated Bedrock Runtime on a loopback port: checks signatures, speaks Converse over HTTP/1.1
-// and HTTP/2, has faults.
+// A simulated Bedrock Runtime on a loopback port: checks signatures, speaks Converse and InvokeModel
+// over HTTP/1.1 and HTTP/2, has faults.
 #pragma once
 
 #include <chrono>
@@ -43,7 +43,7 @@ struct RecordedRequest : ReceivedRequest {
 
 struct SimulatedBedrockStats {
   std::size_t connections = 0;
-  std::size_t calls = 0;    // Converse requests, whatever came of them
+  std::size_t calls = 0;    // requests, whatever came of them
   std::size_t answers = 0;  // of those, answered by the model
   std::size_t refused = 0;  // for their signature or token
   std::size_t faults = 0;   // met with a fault

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace valkeycache::test {
 
@@ -13,12 +15,18 @@ std::string simulated_text(const std::string& model, const std::string& temperat
                            const std::string& prompt);
 
 struct SimulatedAnswer {
-  std::string body;              // of a Converse response
+  std::string body;              // of the response
   std::string validation_error;  // or why there is none, in the service's way: quoting the request
+  std::vector<std::pair<std::string, std::string>> headers = {};
 };
-// What Converse would answer to the request body.
+// What Converse would answer to the request body. Images and documents are told of by their format
+// and size. With tools in the request it asks for one ("tool_use"), until the last message holds a
+// tool's result, which it repeats.
 SimulatedAnswer simulated_converse(const std::string& model, const std::string& request,
                                    const std::string& stop_reason,
                                    std::chrono::milliseconds latency);
+// What InvokeModel would answer: to a body in Anthropic's form (cut by "max_tokens" below 10), or
+// in that of Titan's embeddings.
+SimulatedAnswer simulated_invoke(const std::string& model, const std::string& request);
 
 }  // namespace valkeycache::test

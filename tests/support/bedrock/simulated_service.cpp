@@ -34,19 +34,19 @@ std::string percent_decoded(const std::string& text) {
   return out;
 }
 
-// The model of "/any/base/model/{id}/converse"; nothing for another target.
-std::optional<std::string> converse_model(const std::string& target) {
+// "/any/base/model/{id}/{operation}"; nothing for another target.
+struct Target {
+  std::string model;
+  std::string operation;
+};
+std::optional<Target> parse_target(const std::string& target) {
   static const std::string before = "/model/";
-  static const std::string after = "/converse";
   const auto from = target.find(before);
-  if (from == std::string::npos || target.size() < from + before.size() + after.size() ||
-      target.compare(target.size() - after.size(), after.size(), after) != 0) {
-    return std::nullopt;
-  }
-  const auto id =
-      target.substr(from + before.size(), target.size() - after.size() - from - before.size());
-  if (id.empty() || id.find('/') != std::string::npos) return std::nullopt;
-  return percent_decoded(id);
+  const auto slash = target.rfind('/');
+  if (from == std::string::npos || slash <= from + before.size()) return std::nullopt;
+  const auto id = target.substr(from + before.size(), slash - from - before.size());
+  if (id.find('/') != std::string::npos) return std::nullopt;
+  return Target{percent_decoded(id), target.substr(slash + 1)};
 }
 
 }  // namespace
@@ -154,8 +154,10 @@ std::optional<Fault> SimulatedService::take_fault(const RecordedRequest& request
 }
 
 Reply SimulatedService::answer(const RecordedRequest& request, const std::string& model,
-                               const std::optional<Fault>& fault) {
-  auto simulated = simulated_converse(model, request.body, state_.stop_reason, state_.delay);
+                               const std::string& operation, const std::optional<Fault>& fault) {
+  auto simulated = operation == "invoke"
+                       ? simulated_invoke(model, request.body)
+                       : simulated_converse(model, request.body, state_.stop_reason, state_.delay);
   if (!simulated.validation_error.empty()) {
     return error_reply(400, "ValidationException", simulated.validation_error);
   }
@@ -164,6 +166,7 @@ Reply SimulatedService::answer(const RecordedRequest& request, const std::string
     if (fault->content_type) reply.headers.back().second = *fault->content_type;
     reply.headers.insert(reply.headers.end(), fault->headers.begin(), fault->headers.end());
   }
+  reply.headers.insert(reply.headers.end(), simulated.headers.begin(), simulated.headers.end());
   reply.delay = state_.delay;
   reply.hold = state_.hold;
   return reply;
@@ -178,15 +181,16 @@ Reply SimulatedService::call_reply(const RecordedRequest& request) {
       return *std::move(refusal);
     }
   }
-  const auto model = converse_model(request.target);
-  if (request.method != "POST" || !model) {
+  const auto target = parse_target(request.target);
+  if (request.method != "POST" || !target ||
+      (target->operation != "converse" && target->operation != "invoke")) {
     return error_reply(404, "UnknownOperationException", "no such operation");
   }
   const auto fault = take_fault(request);
   if (fault) ++stats.faults;
   auto made = fault && fault->status != 0
                   ? error_reply(fault->status, fault->type, fault->message, fault->headers)
-                  : answer(request, *model, fault);
+                  : answer(request, target->model, target->operation, fault);
   made.fault = fault;
   return made;
 }

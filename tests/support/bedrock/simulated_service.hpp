@@ -55,7 +55,7 @@ class SimulatedService {
   std::optional<Reply> refuse(const RecordedRequest& request);
   std::optional<Fault> take_fault(const RecordedRequest& request);
   Reply answer(const RecordedRequest& request, const std::string& model,
-               const std::optional<Fault>& fault);
+               const std::string& operation, const std::optional<Fault>& fault);
   Reply call_reply(const RecordedRequest& request);
 
   std::mutex mutex_;
