@@ -61,7 +61,9 @@ struct CachedAnswer {
   Usage usage = {};          // tokens spent by this call
   Usage avoided_usage = {};  // tokens that the entry saved
   std::string stop_reason = {};
-  std::string content = {};  // content blocks as Converse JSON, where there is more than text
+  std::string content = {};     // content blocks as Converse JSON, where there is more than text
+  std::string extra = {};       // Completion::extra: trace and the like, a JSON object or empty
+  std::string request_id = {};  // of a fresh answer
   std::string model = {};
   std::optional<CacheKey> key = {};
 };
@@ -160,7 +162,7 @@ struct CachedLlmStats {
   std::uint64_t refused = 0;  // an unusable argument, or cancelled or out of time from the start
   std::uint64_t hits = 0;
   std::uint64_t misses = 0;
-  std::uint64_t bypassed = 0;      // refresh
+  std::uint64_t bypassed = 0;      // refresh, or a request that is never stored
   std::uint64_t cache_errors = 0;  // lookups that failed or that the breaker spared
   std::uint64_t unfinished = 0;    // cancelled, out of time or closed before the cache had answered
   std::uint64_t model_calls = 0;
@@ -170,6 +172,7 @@ struct CachedLlmStats {
   std::uint64_t store_dropped = 0;  // the bound on pending stores
   // Answers not stored, by the first reason that applied.
   std::uint64_t rejected_no_store = 0;
+  std::uint64_t rejected_unpinned = 0;       // the request names something that can change
   std::uint64_t rejected_cache_error = 0;    // the lookup had failed, or the breaker was open
   std::uint64_t rejected_foreign_entry = 0;  // a Python service's entry stands in its place
   std::uint64_t rejected_stop_reason = 0;
@@ -215,6 +218,10 @@ class VALKEYCACHE_API CachedLlm {
   //
   // Does not block. The store is issued before the answer is published and not waited for: a
   // program may leave main with its answer, for destroying the last ValkeyCache waits for stores.
+  //
+  // A request that names something which can change behind its name is neither looked up nor stored
+  // (AnswerSource::bypass): a guardrail's version "DRAFT", content in S3, a prompt's ARN without a
+  // version.
   //
   // Errors: the model's; those of the arguments (invalid_argument), before anything is sent;
   // timeout, cancelled; cache_miss; closed, forked; the cache's own only with strict or cache_only.

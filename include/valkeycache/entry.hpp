@@ -46,6 +46,7 @@ struct Entry {
   std::int64_t hard_ttl_ms = 0;  // the TTL it was stored with; 0: none
   std::int64_t soft_ttl_ms = 0;  // stale after this; 0: never
   std::string events = {};       // for replay of a stream: a JSON array; empty: not streamed
+  std::string extra = {};        // Completion::extra: a JSON object; empty: none
 };
 
 struct EntryCodecOptions {
@@ -65,10 +66,10 @@ class VALKEYCACHE_API EntryCodec {
  public:
   explicit EntryCodec(EntryCodecOptions options = {});
 
-  // Errors: invalid UTF-8, content or events that are no JSON array of at most 127 levels, a
-  // negative time or count, a secret too short (invalid_argument); over max_bytes (too_large); and
-  // in the langgraph format an object with a member "lc" at any depth, which Python's reader would
-  // take for code (invalid_argument).
+  // Errors: invalid UTF-8, content or events that are no JSON array and an extra that is no JSON
+  // object of at most 127 levels, a negative time or count, a secret too short (invalid_argument);
+  // over max_bytes (too_large); and in the langgraph format an object with a member "lc" at any
+  // depth, which Python's reader would take for code (invalid_argument).
   [[nodiscard]] Result<std::string> encode(const Entry& entry, const CacheKey& key,
                                            std::string_view wire_key) const;
   // Never fails: whatever is wrong with the bytes is a fault, hence a miss.

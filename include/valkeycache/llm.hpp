@@ -87,7 +87,7 @@ class VALKEYCACHE_API ChatRequest {
   ChatRequest& tool_choice(std::string_view name);
 
   // The guardrail that judges prompt and answer. trace: "enabled", "enabled_full", "disabled" or
-  // unset.
+  // unset. Version "DRAFT" can change at any time: a CachedLlm neither looks up nor stores then.
   ChatRequest& guardrail(std::string_view id, std::string_view version,
                          std::string_view trace = {});
 

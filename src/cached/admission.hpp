@@ -15,6 +15,7 @@ namespace detail {
 enum class Rejection : std::uint8_t {
   none,
   no_store,       // the caller said so
+  unpinned,       // the request names something that can change
   cache_error,    // the cache failed earlier in the call, or its breaker is open
   foreign_entry,  // a Python service's entry stands in its place
   stop_reason,    // cut short, asks for a tool, or ended in a way that is not known to be good
@@ -28,6 +29,7 @@ enum class Rejection : std::uint8_t {
 struct AdmissionRules {
   bool max_tokens = false;  // answers cut by max_tokens too
   bool tool_use = false;    // answers that call tools too
+  bool invoke = false;      // an answer of InvokeModel, in its model's own words
   std::size_t max_bytes = std::size_t{1} << 20;
 };
 

@@ -188,8 +188,12 @@ bool Call::answer_near(const CachedLlmCore& core) {
 }
 
 void Call::begin(const std::shared_ptr<CachedLlmCore>& core) {
-  if (!looks_up()) {
+  if (!looks_up() || !request_->pinned) {
     shared_->counters.bypassed.add();
+    if (options_.cache_only) {
+      return end(error_of(ErrorCode::cache_miss,
+                          "such a request is never stored: it names something that can change"));
+    }
     cache_status_ = CacheStatus::bypass;
     return ask_model(core);
   }
@@ -283,6 +287,7 @@ void Call::hit(Entry entry, const CacheKey& key, AnswerSource source) {
   answer.avoided_usage = entry.usage;
   answer.response = std::move(entry.response);
   answer.content = std::move(entry.content);
+  answer.extra = std::move(entry.extra);
   answer.stop_reason = std::move(entry.stop_reason);
   answer.model = std::move(entry.model);
   answer.key = key;
@@ -334,12 +339,14 @@ void Call::answered(Result<Completion> completion) {
   CachedAnswer answer;
   answer.latency_ms = latency_ms;
   answer.total_ms = ms_since(started_);
-  answer.source = AnswerSource::model;
+  answer.source = request_->pinned ? AnswerSource::model : AnswerSource::bypass;
   answer.cache_status = cache_status_;
   answer.cache_error = std::move(cache_error_);
   answer.usage = completion->usage;
   answer.response = std::move(completion->text);
   answer.content = std::move(completion->content);
+  answer.extra = std::move(completion->extra);
+  answer.request_id = std::move(completion->request_id);
   answer.stop_reason = std::move(completion->stop_reason);
   answer.model = model_name();
   answer.key = request_->key;
@@ -382,6 +389,7 @@ void Call::store(const Completion& completion) {
 Rejection Call::encode(const Completion& completion, std::string& bytes) {
   const auto& advanced = shared_->advanced();
   if (options_.no_store || shared_->options.no_store) return Rejection::no_store;
+  if (!request_->pinned) return Rejection::unpinned;
   if (cache_status_ == CacheStatus::error || shared_->breaker.is_open()) {
     return Rejection::cache_error;
   }
@@ -389,6 +397,7 @@ Rejection Call::encode(const Completion& completion, std::string& bytes) {
 
   const auto by_answer = judge_answer(completion, {.max_tokens = advanced.store_max_tokens,
                                                    .tool_use = advanced.store_tool_use,
+                                                   .invoke = request_->request.is_invoke(),
                                                    .max_bytes = advanced.max_entry_bytes});
   if (by_answer != Rejection::none) {
     if (completion.stop_reason.empty()) {
@@ -408,7 +417,8 @@ Rejection Call::encode(const Completion& completion, std::string& bytes) {
                     .created_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                                       std::chrono::system_clock::now().time_since_epoch())
                                       .count(),
-                    .hard_ttl_ms = ttl.is_finite() ? ttl.duration().count() : 0};
+                    .hard_ttl_ms = ttl.is_finite() ? ttl.duration().count() : 0,
+                    .extra = completion.extra};
   auto encoded = shared_->codec.encode(entry, request_->key, wire_key());
   if (!encoded) {
     return encoded.error().code == ErrorCode::too_large ? Rejection::too_large

@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "cached/pinned.hpp"
+
 namespace valkeycache::inline v0 {
 namespace detail {
 
@@ -92,7 +94,9 @@ Result<PreparedRequest> CachedLlmCore::prepare(const ChatRequest& request) const
 Result<PreparedRequest> CachedLlmCore::keyed(ChatRequest request) const {
   auto key = CacheKey::of(request, shared_->identity, shared_->advanced().key);
   if (!key) return std::move(key).error();
-  return PreparedRequest{std::move(request), *std::move(key)};
+  const bool pinned =
+      is_pinned(*key, request.model().empty() ? shared_->identity.model : request.model());
+  return PreparedRequest{std::move(request), *std::move(key), pinned};
 }
 
 std::chrono::milliseconds CachedLlmCore::lookup_budget() const {

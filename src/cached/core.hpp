@@ -17,6 +17,7 @@ namespace detail {
 struct PreparedRequest {
   ChatRequest request;
   CacheKey key;
+  bool pinned = true;  // see is_pinned()
 };
 
 // Only handles own it; a call holds it weakly between its steps, so that destroying the last handle

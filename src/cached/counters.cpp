@@ -24,6 +24,7 @@ CachedLlmStats Counters::read() const {
   stats.store_errors = store_errors.read();
   stats.store_dropped = store_dropped.read();
   stats.rejected_no_store = because(Rejection::no_store);
+  stats.rejected_unpinned = because(Rejection::unpinned);
   stats.rejected_cache_error = because(Rejection::cache_error);
   stats.rejected_foreign_entry = because(Rejection::foreign_entry);
   stats.rejected_stop_reason = because(Rejection::stop_reason);

@@ -12,8 +12,8 @@ namespace detail {
 std::size_t NearAnswer::bytes() const noexcept {
   const auto& data = KeyAccess::data(key);
   return sizeof(NearAnswer) + entry.response.size() + entry.content.size() + entry.model.size() +
-         entry.stop_reason.size() + entry.events.size() + sizeof(KeyData) + data.content.size() +
-         data.path.size() + data.text.size() + data.digest_hex.size();
+         entry.stop_reason.size() + entry.events.size() + entry.extra.size() + sizeof(KeyData) +
+         data.content.size() + data.path.size() + data.text.size() + data.digest_hex.size();
 }
 
 bool NearAnswer::serves(const Sha256Digest& digest, const std::string& value,

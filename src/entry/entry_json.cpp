@@ -22,10 +22,10 @@ Error invalid(const char* message) {
   return {.code = ErrorCode::invalid_argument, .message = message};
 }
 
-bool is_array(std::string_view json) {
+bool begins(char bracket, std::string_view json) {
   JsonCursor cursor(json);
   std::string_view raw;
-  return cursor.peek() == '[' && cursor.value(raw, max_json_depth - 1) && cursor.finish();
+  return cursor.peek() == bracket && cursor.value(raw, max_json_depth - 1) && cursor.finish();
 }
 
 void append_text(std::string& out, const char* name, std::string_view text) {
@@ -72,11 +72,12 @@ enum Member : std::size_t {
   m_soft_ttl,
   m_content,
   m_events,
+  m_extra,
   member_count,
 };
 constexpr std::array<std::string_view, member_count> names{
     "response",   "v",           "digest",      "model",   "stop_reason", "usage",
-    "created_ms", "hard_ttl_ms", "soft_ttl_ms", "content", "events"};
+    "created_ms", "hard_ttl_ms", "soft_ttl_ms", "content", "events",      "extra"};
 
 // The JSON text of each known member; without data where there is none.
 using Members = std::array<std::string_view, member_count>;
@@ -123,6 +124,12 @@ bool array_of(std::string_view value, std::string& json) {
   return true;
 }
 
+bool object_of(std::string_view value, std::string& json) {
+  if (value.front() != '{') return false;
+  json = value;
+  return true;
+}
+
 bool usage_of(std::string_view value, Usage& usage) {
   JsonCursor cursor(value);
   if (!cursor.expect('{')) return false;
@@ -160,6 +167,7 @@ bool optional_members(const Members& members, Entry& entry) {
   take(m_soft_ttl, number_of, entry.soft_ttl_ms);
   take(m_content, array_of, entry.content);
   take(m_events, array_of, entry.events);
+  take(m_extra, object_of, entry.extra);
   return good;
 }
 
@@ -169,11 +177,14 @@ Result<std::string> write_entry(const Entry& entry, std::string_view digest) {
   if (!is_valid_utf8(entry.response)) return invalid("the entry's response is invalid UTF-8");
   if (!is_valid_utf8(entry.model)) return invalid("the entry's model is invalid UTF-8");
   if (!is_valid_utf8(entry.stop_reason)) return invalid("the entry's stop reason is invalid UTF-8");
-  if (!entry.content.empty() && !is_array(entry.content)) {
+  if (!entry.content.empty() && !begins('[', entry.content)) {
     return invalid("the entry's content is no JSON array of at most 127 levels");
   }
-  if (!entry.events.empty() && !is_array(entry.events)) {
+  if (!entry.events.empty() && !begins('[', entry.events)) {
     return invalid("the entry's events are no JSON array of at most 127 levels");
+  }
+  if (!entry.extra.empty() && !begins('{', entry.extra)) {
+    return invalid("the entry's extra is no JSON object of at most 127 levels");
   }
   const auto& usage = entry.usage;
   for (const auto number : {entry.created_ms, entry.hard_ttl_ms, entry.soft_ttl_ms,
@@ -183,7 +194,8 @@ Result<std::string> write_entry(const Entry& entry, std::string_view digest) {
   }
 
   std::string out;
-  out.reserve(entry.response.size() + entry.content.size() + entry.events.size() + 512);
+  out.reserve(entry.response.size() + entry.content.size() + entry.events.size() +
+              entry.extra.size() + 512);
   out += R"({"response":)";
   append_json_string(out, entry.response);
   append_number(out, R"(,"v":)", current_version);
@@ -196,6 +208,7 @@ Result<std::string> write_entry(const Entry& entry, std::string_view digest) {
   append_number(out, R"(,"soft_ttl_ms":)", entry.soft_ttl_ms);
   append_raw(out, R"(,"content":)", entry.content);
   append_raw(out, R"(,"events":)", entry.events);
+  append_raw(out, R"(,"extra":)", entry.extra);
   out += '}';
   return out;
 }

@@ -97,7 +97,7 @@ inline const char* check_entry_decode(std::string_view bytes) {
       if (again.fault != EntryFault::none) return "a written entry that cannot be read";
       if (again.entry.response != decoded.entry.response ||
           again.entry.content != decoded.entry.content ||
-          again.entry.events != decoded.entry.events) {
+          again.entry.events != decoded.entry.events || again.entry.extra != decoded.entry.extra) {
         return "writing changes the entry";
       }
     }

@@ -48,6 +48,34 @@ TEST(Admission, EachChoiceAdmitsItsOwnStopReasonOnly) {
   EXPECT_EQ(judge_answer(answer_of("no", "guardrail_intervened"), all), Rejection::filtered);
 }
 
+// InvokeModel hands on what each model's maker calls it.
+TEST(Admission, AnswersOfInvokeModel) {
+  const AdmissionRules rules{.invoke = true};
+  for (const auto* whole : {"", "end_turn", "stop_sequence", "stop", "FINISH", "COMPLETE"}) {
+    EXPECT_EQ(judge_answer(answer_of("{}", whole), rules), Rejection::none) << whole;
+  }
+  for (const auto* other : {"max_tokens", "length", "LENGTH", "tool_use", "tool_calls", "novelty",
+                            "FINISH,LENGTH", "pause_turn"}) {
+    EXPECT_EQ(judge_answer(answer_of("{}", other), rules), Rejection::stop_reason) << other;
+  }
+  for (const auto* filtered :
+       {"content_filtered", "CONTENT_FILTERED", "content_filter", "refusal"}) {
+    EXPECT_EQ(judge_answer(answer_of("{}", filtered), rules), Rejection::filtered) << filtered;
+  }
+  EXPECT_EQ(judge_answer(answer_of("{}", "length"), {.max_tokens = true, .invoke = true}),
+            Rejection::none);
+  EXPECT_EQ(judge_answer(answer_of("{}", "tool_use"), {.tool_use = true, .invoke = true}),
+            Rejection::none)
+      << "the call stands in the text";
+  EXPECT_EQ(judge_answer(answer_of("", ""), rules), Rejection::empty);
+  // Of Converse they mean nothing.
+  for (const auto* reason : {"", "stop", "FINISH", "length", "tool_calls"}) {
+    EXPECT_EQ(judge_answer(answer_of("{}", reason), {.max_tokens = true, .tool_use = true}),
+              Rejection::stop_reason)
+        << reason;
+  }
+}
+
 TEST(Admission, RejectsAnswersThatSayNothing) {
   EXPECT_EQ(judge_answer(answer_of(""), {}), Rejection::empty);
   EXPECT_EQ(judge_answer(answer_of(" \n\t"), {}), Rejection::empty);

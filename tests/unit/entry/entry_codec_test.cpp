@@ -39,7 +39,8 @@ Entry full() {
           .created_ms = 1735689600000,
           .hard_ttl_ms = 3600000,
           .soft_ttl_ms = 60000,
-          .events = R"([["t","It is"],["t"," fast."]])"};
+          .events = R"([["t","It is"],["t"," fast."]])",
+          .extra = R"({"trace":{"x": 1.0}})"};
 }
 
 void expect_same(const Entry& a, const Entry& b) {
@@ -52,6 +53,7 @@ void expect_same(const Entry& a, const Entry& b) {
   EXPECT_EQ(a.hard_ttl_ms, b.hard_ttl_ms);
   EXPECT_EQ(a.soft_ttl_ms, b.soft_ttl_ms);
   EXPECT_EQ(a.events, b.events);
+  EXPECT_EQ(a.extra, b.extra);
 }
 
 std::string encode(const Entry& entry, const EntryCodecOptions& options = {}) {
@@ -84,7 +86,7 @@ TEST(StandardEntry, ReadsWell) {
           R"("usage":{"input_tokens":1,"output_tokens":2,"total_tokens":3,"cache_read_tokens":4,"cache_write_tokens":5},)"
           R"("created_ms":1735689600000,"hard_ttl_ms":3600000,"soft_ttl_ms":60000,)"
           R"("content":[{"toolUse":{"input":{"n":18446744073709551617, "x":1.50}}}],)"
-          R"("events":[["t","It is"],["t"," fast."]]})");
+          R"("events":[["t","It is"],["t"," fast."]],"extra":{"trace":{"x": 1.0}}})");
 }
 
 TEST(StandardEntry, ComesBackWhole) {
@@ -137,6 +139,7 @@ TEST(StandardEntry, WhatIsNoEntryIsCorrupt) {
         R"({"response":"hi","v":1,"soft_ttl_ms":99999999999999999999,)" + digest + "}",
         R"({"response":"hi","v":1,"content":{},)" + digest + "}",     //
         R"({"response":"hi","v":1,"events":"[]",)" + digest + "}",    //
+        R"({"response":"hi","v":1,"extra":[],)" + digest + "}",       //
         R"({"response":"hi","response":"ho","v":1,)" + digest + "}",  // which?
         R"({"response":"hi","v":1,)" + digest + "} x",                //
         R"({"response":"hi","v":1,)" + digest,                        //
@@ -193,6 +196,8 @@ TEST(StandardEntry, EncodingErrors) {
       {{.response = "a", .content = "[\"\xff\"]"}, "content"},
       {{.response = "a", .content = deep}, "content"},
       {{.response = "a", .events = "1"}, "events"},
+      {{.response = "a", .extra = "[]"}, "extra"},
+      {{.response = "a", .extra = "{"}, "extra"},
       {{.response = "a", .usage = {.total_tokens = -1}}, "negative"},
       {{.response = "a", .created_ms = -1}, "negative"},
       {{.response = "a", .hard_ttl_ms = -1}, "negative"},
