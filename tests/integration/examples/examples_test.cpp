@@ -1,4 +1,5 @@
 // Every example, as a program of its own, against a real Valkey and the simulated Bedrock.
+#include <fstream>
 #include <regex>
 #include <string>
 #include <vector>
@@ -145,6 +146,26 @@ TEST_F(Examples, Coroutines) {
   EXPECT_EQ(bedrock_.calls(), 4U);
   run("coroutines");
   EXPECT_EQ(bedrock_.calls(), 4U) << "all of it is in the cache";
+}
+
+TEST_F(Examples, ToolsAreAskedForAndAnswered) {
+  const std::string call = "  get_weather {\"city\":\"Turku\"}\n";
+  EXPECT_EQ(run("tools"), "MISS Let me ask get_weather.\n" + call +
+                              "MISS The tool said: {\"celsius\":21,\"sky\":\"clear\"}.\n");
+  EXPECT_EQ(bedrock_.calls(), 2U);
+  EXPECT_EQ(run("tools"), "HIT  Let me ask get_weather.\n" + call +
+                              "HIT  The tool said: {\"celsius\":21,\"sky\":\"clear\"}.\n");
+  EXPECT_EQ(bedrock_.calls(), 2U);
+}
+
+TEST_F(Examples, ImageIsKnownByItsBytes) {
+  const auto first = run("image");
+  EXPECT_THAT(first, StartsWith("MISS I see an image (png, 69 bytes)."));
+  EXPECT_THAT(run("image"), StartsWith("HIT  I see an image (png, 69 bytes)."));
+  const auto file = server_.folder() + "/other.jpg";
+  std::ofstream(file, std::ios::binary) << "another picture";
+  EXPECT_THAT(run("image", {file}), StartsWith("MISS I see an image (jpeg, 15 bytes)."));
+  EXPECT_EQ(bedrock_.calls(), 2U);
 }
 
 TEST_F(Examples, OwnModel) {
