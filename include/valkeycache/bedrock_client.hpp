@@ -1,7 +1,8 @@
-// BedrockClient: an Llm on Amazon Bedrock Runtime (Converse, InvokeModel).
+// BedrockClient: an Llm on Amazon Bedrock Runtime (Converse, ConverseStream, InvokeModel).
 //
-// One object owns one thread that drives any number of calls over libcurl's multi interface. Copies
-// of the handle share that core; all of it is thread-safe and nothing blocks.
+// One object owns one thread that drives any number of calls over libcurl's multi interface, and
+// another one for the handlers of streams, from the first stream on. Copies of the handle share
+// that core; all of it is thread-safe and nothing blocks.
 #pragma once
 
 #include <valkeycache/future.hpp>
@@ -121,6 +122,21 @@ class VALKEYCACHE_API BedrockClient : public Llm {
   // service gives it. An empty model: the client's own.
   Future<Completion> invoke(std::string_view model, std::string_view body,
                             CallOptions options = {});
+
+  // POST /model/{id}/converse-stream. Events come in order and never two at a time, on the executor
+  // if the options name one, else on the client's thread for handlers (vkc-stream), where all
+  // streams take turns: get() answers ErrorCode::would_deadlock there. A handler may do anything
+  // else with the client, destroy its last handle too.
+  //
+  // The value is what complete() would have given for the same answer, and only a stream in which
+  // messageStop was seen has one. The future becomes ready when the handler has returned for the
+  // last time and is destroyed; where the call itself ended (timeout, cancelled, closed) it is not
+  // called any more, otherwise it gets whatever had arrived. A handler that is slow makes the
+  // service wait: no more than about 256 KiB wait for it. Failures are tried again as those of
+  // complete() are, but not once there was an event: then they have maybe_applied. A request made
+  // by ChatRequest::invoke() cannot be streamed: ErrorCode::unsupported.
+  Future<Completion> stream(const ChatRequest& request, StreamHandler on_event,
+                            CallOptions options = {}) override;
 
   // "converse" ("invoke" in invoke_scope), the region, and the endpoint where it is not AWS's own.
   [[nodiscard]] CacheIdentity cache_identity() const override;

@@ -192,8 +192,10 @@ struct StreamEvent {
     reasoning_delta,  // text
     tool_delta,       // text: a piece of the tool input's JSON
     block_stop,
-    message_stop,  // text: the stop reason
-    usage,         // usage
+    message_stop,  // text: the stop reason; json: further members, if there are any
+    usage,         // usage; json: what else came with it (metrics, trace, ...), if anything
+    other_delta,   // json: a delta without a type of its own, e.g. {"citation":{...}} or a
+                   // reasoning's signature
   };
   Type type = Type::text_delta;
   int block = 0;  // contentBlockIndex

@@ -12,6 +12,7 @@
 #include <stop_token>
 #include <string>
 
+#include "bedrock/bedrock_stream.hpp"
 #include "bedrock/credentials_cache.hpp"
 #include "bedrock/http_engine.hpp"
 #include "bedrock/retry_policy.hpp"
@@ -36,6 +37,8 @@ struct BedrockCall : std::enable_shared_from_this<BedrockCall> {
   std::chrono::milliseconds timeout{0};
   std::stop_token stop;
   std::optional<OnStop> on_stop;
+  // Of a streamed answer; it has the promise then.
+  std::shared_ptr<BedrockStream> stream;
 
   // The loop's own.
   enum class Stage : std::uint8_t {

@@ -34,6 +34,15 @@ Future<Completion> BedrockClient::invoke(std::string_view model, std::string_vie
   return complete(ChatRequest::invoke(model, body), std::move(options));
 }
 
+Future<Completion> BedrockClient::stream(const ChatRequest& request, StreamHandler on_event,
+                                         CallOptions options) {
+  if (!core_) {
+    return make_ready_future<Completion>(
+        Error{.code = ErrorCode::closed, .message = "the BedrockClient was moved from"});
+  }
+  return core_->stream(request, std::move(on_event), std::move(options));
+}
+
 CacheIdentity BedrockClient::cache_identity() const {
   if (!core_) return {};
   const auto& config = core_->config();

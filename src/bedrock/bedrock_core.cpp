@@ -24,13 +24,16 @@ Error invalid(std::string message) {
 // can be reached, so that no leak checker takes it for lost.
 struct Abandoned {
   std::shared_ptr<BedrockLoop> loop;
+  std::shared_ptr<StreamDelivery> delivery;
   std::thread* thread;
   Abandoned* next;
 };
 std::atomic<Abandoned*> abandoned{nullptr};
 
-void abandon(std::shared_ptr<BedrockLoop> loop, std::unique_ptr<std::thread> thread) {
-  auto* entry = new Abandoned{std::move(loop), thread.release(), abandoned.load()};
+void abandon(std::shared_ptr<BedrockLoop> loop, std::shared_ptr<StreamDelivery> delivery,
+             std::unique_ptr<std::thread> thread) {
+  auto* entry =
+      new Abandoned{std::move(loop), std::move(delivery), thread.release(), abandoned.load()};
   while (!abandoned.compare_exchange_weak(entry->next, entry)) {
   }
 }
@@ -41,6 +44,7 @@ BedrockCore::BedrockCore(std::shared_ptr<const BedrockConfig> config,
                          std::shared_ptr<BedrockLoop> loop)
     : config_(std::move(config)),
       loop_(std::move(loop)),
+      delivery_(std::make_shared<StreamDelivery>(config_->context)),
       thread_(std::make_unique<std::thread>([running = loop_] { running->run(); })),
       generation_(fork_generation()) {}
 
@@ -68,44 +72,48 @@ Result<std::shared_ptr<BedrockCore>> BedrockCore::create(BedrockOptions options,
 
 BedrockCore::~BedrockCore() {
   if (fork_generation() != generation_) {
-    abandon(std::move(loop_), std::move(thread_));
+    abandon(std::move(loop_), std::move(delivery_), std::move(thread_));
     return;
   }
+  const auto deadline = std::chrono::steady_clock::now() + patience_with_callbacks;
+  const bool wait = !on_io_thread();
   loop_->close();
-  if (!on_io_thread() && loop_->wait_until_over(patience_with_callbacks)) {
+  if (wait && loop_->wait_until_over(patience_with_callbacks)) {
     thread_->join();
   } else {
     thread_->detach();  // it keeps what it needs
   }
+  delivery_->close(wait, deadline);
 }
 
-Future<Completion> BedrockCore::complete(const ChatRequest& request, CallOptions options) {
+Result<std::shared_ptr<BedrockCall>> BedrockCore::make_call(const ChatRequest& request,
+                                                            std::string_view operation,
+                                                            const CallOptions& options) const {
   if (fork_generation() != generation_) {
-    return make_ready_future<Completion>(
-        Error{.code = ErrorCode::forked,
-              .message = "the BedrockClient belongs to the parent process; create one here"});
+    return Error{.code = ErrorCode::forked,
+                 .message = "the BedrockClient belongs to the parent process; create one here"};
   }
-  if (const auto* error = request.error()) return make_ready_future<Completion>(*error);
+  if (const auto* error = request.error()) return *error;
   const auto& model = request.model().empty() ? config_->model : request.model();
   if (model.empty()) {
-    return make_ready_future<Completion>(
-        invalid("model: neither the request nor the client's options name one"));
+    return invalid("model: neither the request nor the client's options name one");
   }
   const auto timeout = std::min(options.timeout.value_or(config_->timeout), longest_timeout);
   if (timeout <= std::chrono::milliseconds::zero()) {
-    return make_ready_future<Completion>(Error{
-        .code = ErrorCode::timeout, .message = "the call was given no time", .retryable = true});
+    return Error{
+        .code = ErrorCode::timeout, .message = "the call was given no time", .retryable = true};
   }
-
-  const auto call = std::make_shared<BedrockCall>(config_->context);
+  auto call = std::make_shared<BedrockCall>(config_->context);
   call->invoke = request.is_invoke();
-  call->target = model_target(config_->endpoint.base_path, model,
-                              call->invoke ? invoke_operation : converse_operation);
+  call->target = model_target(config_->endpoint.base_path, model, operation);
   call->body = request.to_json();
   call->timeout = timeout;
   call->deadline = std::chrono::steady_clock::now() + timeout;
   call->stop = options.stop_token;
-  auto future = call->promise.future();
+  return call;
+}
+
+void BedrockCore::submit(const std::shared_ptr<BedrockCall>& call) {
   if (call->stop.stop_possible()) {
     call->on_stop.emplace(call->stop, [loop = std::weak_ptr(loop_), weak = std::weak_ptr(call),
                                        generation = generation_] {
@@ -116,9 +124,52 @@ Future<Completion> BedrockCore::complete(const ChatRequest& request, CallOptions
     });
   }
   if (!loop_->submit(call)) {
-    call->promise.set(
-        Error{.code = ErrorCode::closed, .message = "the BedrockClient is being destroyed"});
+    Error error{.code = ErrorCode::closed, .message = "the BedrockClient is being destroyed"};
+    if (call->stream) {
+      call->stream->end(std::move(error));
+    } else {
+      call->promise.set(std::move(error));
+    }
   }
+}
+
+Future<Completion> BedrockCore::complete(const ChatRequest& request, CallOptions options) {
+  const auto made =
+      make_call(request, request.is_invoke() ? invoke_operation : converse_operation, options);
+  if (!made) return make_ready_future<Completion>(made.error());
+  auto future = (*made)->promise.future();
+  submit(*made);
+  return future;
+}
+
+Future<Completion> BedrockCore::stream(const ChatRequest& request, StreamHandler on_event,
+                                       CallOptions options) {
+  if (!on_event) return make_ready_future<Completion>(invalid("on_event: there is no handler"));
+  if (request.is_invoke()) {
+    return make_ready_future<Completion>(
+        Error{.code = ErrorCode::unsupported,
+              .message = "a request for InvokeModel cannot be streamed; use complete()"});
+  }
+  const auto made = make_call(request, converse_stream_operation, options);
+  if (!made) return make_ready_future<Completion>(made.error());
+  const auto& call = *made;
+  auto future = call->promise.future();
+  // The call leads to the channel, so the channel may only look for the call.
+  const auto with_call = [loop = std::weak_ptr(loop_), weak = std::weak_ptr(call)](auto tell) {
+    return [loop, weak, tell] {
+      auto under_way = weak.lock();
+      const auto alive = loop.lock();
+      if (under_way && alive) ((*alive).*tell)(std::move(under_way));
+    };
+  };
+  call->stream = std::make_shared<BedrockStream>(std::make_shared<StreamChannel>(
+      StreamChannel::Setup{.promise = std::move(call->promise),
+                           .handler = std::move(on_event),
+                           .stop = call->stop,
+                           .delivery = delivery_,
+                           .on_room = with_call(&BedrockLoop::resume),
+                           .on_give_up = with_call(&BedrockLoop::cancel)}));
+  submit(call);
   return future;
 }
 

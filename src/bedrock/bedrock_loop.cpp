@@ -132,6 +132,13 @@ void BedrockLoop::cancel(CallPointer call) {
   wake_locked();
 }
 
+void BedrockLoop::resume(CallPointer call) {
+  const std::lock_guard lock(mutex_);
+  if (closed_) return;
+  inbox_.resumed.push_back(std::move(call));
+  wake_locked();
+}
+
 void BedrockLoop::deliver(Result<AwsCredentials> result) {
   const std::lock_guard lock(mutex_);
   inbox_.credentials = std::move(result);
@@ -187,6 +194,9 @@ void BedrockLoop::turn(const HttpEngine::Done& done) {
   for (const auto& call : inbox.cancelled) {
     if (call->stage == Stage::submitted) continue;  // accept() will see to it
     finish(*call, cancelled_error(call->maybe_applied));
+  }
+  for (const auto& call : inbox.resumed) {
+    if (call->exchange) engine_->resume(call->exchange);
   }
   if (inbox.credentials) on_credentials(*std::move(inbox.credentials));
   if (closing_) return;
@@ -262,7 +272,11 @@ void BedrockLoop::fire_timers() {
   const auto now = std::chrono::steady_clock::now();
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     const auto call = deadlines_.begin()->second;
-    finish(*call, timeout_error(*call));
+    if (call->stream && call->stream->whole()) {
+      finish(*call, call->stream->finish());  // all that is missing is the end of the exchange
+    } else {
+      finish(*call, timeout_error(*call));
+    }
   }
   while (!retry_timers_.empty() && retry_timers_.begin()->first <= now) {
     auto call = std::move(retry_timers_.begin()->second);
@@ -317,7 +331,8 @@ void BedrockLoop::attempt(BedrockCall& call) {
   }
   const auto headers = make_headers(call, extra);
   const auto url = config_->endpoint.scheme + "://" + config_->endpoint.authority + call.target;
-  call.exchange = engine_->post(url, headers, call.body, &call);
+  call.exchange = engine_->post(url, headers, call.body, &call,
+                                call.stream ? call.stream->begin_attempt() : nullptr);
   call.stage = Stage::running;
   ++running_;
 }
@@ -367,6 +382,9 @@ void BedrockLoop::on_done(BedrockCall& call, HttpResult result) {
     case HttpOutcome::truncated: {
       // The status says enough where it tells of a failure.
       if (result.response.status >= 400) return on_response(call, std::move(result.response));
+      if (call.stream && call.stream->whole()) {
+        return on_response(call, std::move(result.response));
+      }
       auto error = transport_error(*config_, result, "the answer broke off:");
       error.retryable = error.maybe_applied = true;
       return on_failure(call, std::move(error), RetryKind::never, {});
@@ -398,12 +416,20 @@ void BedrockLoop::on_done(BedrockCall& call, HttpResult result) {
       error.maybe_applied = result.sent;
       return on_failure(call, std::move(error), RetryKind::never, {});
     }
+    case HttpOutcome::stopped:
+      return on_stream_stopped(call);
   }
+}
+
+void BedrockLoop::on_stream_stopped(BedrockCall& call) {
+  auto failure = call.stream->failure();
+  on_failure(call, std::move(failure.error), failure.retry, {});
 }
 
 void BedrockLoop::on_response(BedrockCall& call, HttpResponse response) {
   if (response.status == 200) {
     retry_policy_.succeeded(call.retries);
+    if (call.stream) return finish(call, call.stream->finish(response));
     return finish(call, call.invoke ? parse_invoke_response(std::move(response))
                                     : parse_converse_response(response));
   }
@@ -429,6 +455,10 @@ void BedrockLoop::observe_clock(const HttpResponse& response) {
 
 void BedrockLoop::on_failure(BedrockCall& call, Error error, RetryKind kind,
                              std::optional<Milliseconds> hint) {
+  if (call.stream && call.stream->begun()) {  // it cannot be taken back
+    kind = RetryKind::never;
+    error.maybe_applied = true;
+  }
   call.maybe_applied |= error.maybe_applied;
   error.maybe_applied = call.maybe_applied;
   const auto attempts = call.retries.attempts;
@@ -486,6 +516,7 @@ void BedrockLoop::finish(BedrockCall& call, Result<Completion> result) {
   deadlines_.erase(call.deadline_timer);
   call.stage = Stage::over;
   call.on_stop.reset();
+  if (call.stream) return call.stream->end(std::move(result));
 
   const auto began = std::chrono::steady_clock::now();
   call.promise.set(std::move(result));

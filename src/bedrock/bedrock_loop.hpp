@@ -23,8 +23,8 @@ struct BedrockSeams {
   std::function<std::chrono::system_clock::time_point()> wall_clock = {};
 };
 
-// run() is the thread's life; submit(), cancel(), deliver() and close() are for all threads and
-// never block. Everything else belongs to the thread of run().
+// run() is the thread's life; submit(), cancel(), resume(), deliver() and close() are for all
+// threads and never block. Everything else belongs to the thread of run().
 class BedrockLoop : public std::enable_shared_from_this<BedrockLoop> {
  public:
   BedrockLoop(std::shared_ptr<const BedrockConfig> config, BedrockSeams seams);
@@ -37,6 +37,8 @@ class BedrockLoop : public std::enable_shared_from_this<BedrockLoop> {
   // False once it is closed; the call is then left alone.
   bool submit(std::shared_ptr<BedrockCall> call);
   void cancel(std::shared_ptr<BedrockCall> call);
+  // There is room again for what a stream's exchange brings.
+  void resume(std::shared_ptr<BedrockCall> call);
   // The result of a renewal of credentials.
   void deliver(Result<AwsCredentials> result);
   // All calls end with ErrorCode::closed, and run() returns.
@@ -52,11 +54,12 @@ class BedrockLoop : public std::enable_shared_from_this<BedrockLoop> {
   struct Inbox {
     std::vector<CallPointer> submitted;
     std::vector<CallPointer> cancelled;
+    std::vector<CallPointer> resumed;
     std::optional<Result<AwsCredentials>> credentials;
     bool close = false;
 
     [[nodiscard]] bool empty() const noexcept {
-      return submitted.empty() && cancelled.empty() && !credentials && !close;
+      return submitted.empty() && cancelled.empty() && resumed.empty() && !credentials && !close;
     }
   };
 
@@ -74,6 +77,7 @@ class BedrockLoop : public std::enable_shared_from_this<BedrockLoop> {
   void attempt(BedrockCall& call);
   void on_done(BedrockCall& call, HttpResult result);
   void on_response(BedrockCall& call, HttpResponse response);
+  void on_stream_stopped(BedrockCall& call);
   void on_failure(BedrockCall& call, Error error, RetryKind kind,
                   std::optional<std::chrono::milliseconds> hint);
   bool try_again_at_once(BedrockCall& call, RetryKind kind);

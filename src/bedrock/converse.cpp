@@ -1,11 +1,10 @@
 #include "bedrock/converse.hpp"
 
-#include <charconv>
-#include <cstdint>
 #include <optional>
 
 #include "aws/percent.hpp"
 #include "base/json_string.hpp"
+#include "bedrock/converse_parts.hpp"
 #include "bedrock/json_members.hpp"
 #include "bedrock/json_response.hpp"
 #include "bedrock/service_error.hpp"
@@ -13,32 +12,6 @@
 namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
-
-// A count as the service gives it; what is no such number counts as 0.
-std::int64_t to_count(std::string_view raw) noexcept {
-  std::int64_t count = 0;
-  const auto [end, error] = std::from_chars(raw.data(), raw.data() + raw.size(), count);
-  const bool whole = error == std::errc() && end == raw.data() + raw.size();
-  return whole && count > 0 ? count : 0;
-}
-
-bool read_usage(std::string_view raw, Usage& usage) {
-  return for_each_member(raw, [&usage](std::string_view name, std::string_view value) {
-    if (name == "inputTokens") usage.input_tokens = to_count(value);
-    if (name == "outputTokens") usage.output_tokens = to_count(value);
-    if (name == "totalTokens") usage.total_tokens = to_count(value);
-    if (name == "cacheReadInputTokens") usage.cache_read_tokens = to_count(value);
-    if (name == "cacheWriteInputTokens") usage.cache_write_tokens = to_count(value);
-    return true;
-  });
-}
-
-bool read_metrics(std::string_view raw, Completion& completion) {
-  return for_each_member(raw, [&completion](std::string_view name, std::string_view value) {
-    if (name == "latencyMs") completion.model_latency = std::chrono::milliseconds(to_count(value));
-    return true;
-  });
-}
 
 // Returns what is wrong with the blocks; nullptr when nothing is.
 const char* read_content(std::string_view raw, Completion& completion) {
@@ -126,10 +99,6 @@ struct Parts {
     return true;
   }
 };
-
-bool is_null(std::string_view raw) noexcept {
-  return raw == "null";
-}
 
 }  // namespace
 

@@ -12,8 +12,10 @@
 namespace valkeycache::inline v0 {
 namespace detail {
 
-// The last segment of a target, and the first word of a client's cache_identity().
+// The last segment of a target, and the first word of a client's cache_identity() (where a streamed
+// answer goes by "converse" as well).
 inline constexpr std::string_view converse_operation = "converse";
+inline constexpr std::string_view converse_stream_operation = "converse-stream";
 inline constexpr std::string_view invoke_operation = "invoke";
 
 // "{base_path}/model/{id}/{operation}", the id as one segment: its ":" and "/" are encoded.

@@ -34,9 +34,12 @@ class HttpExchange {
   HttpResponse response;
   std::size_t max_response_bytes;
   void* owner = nullptr;
+  HttpSink* sink = nullptr;
+  std::size_t sunk_bytes = 0;
   bool sent = false;
   bool sent_again = false;
   bool too_large = false;
+  bool stopped = false;  // by the sink
 };
 
 namespace {
@@ -59,10 +62,29 @@ std::size_t on_head(char* data, std::size_t size, std::size_t count, void* user)
   return size * count;
 }
 
+std::size_t to_sink(HttpExchange& exchange, std::string_view bytes) {
+  if (exchange.stopped || exchange.too_large) return 0;
+  if (bytes.size() > exchange.max_response_bytes - exchange.sunk_bytes) {
+    exchange.too_large = true;
+    return 0;
+  }
+  auto verdict = HttpSink::Verdict::stop;
+  try {
+    verdict = exchange.sink->take(exchange.response, bytes);
+  } catch (...) {  // there is no memory
+  }
+  if (verdict == HttpSink::Verdict::wait) return CURL_WRITEFUNC_PAUSE;
+  exchange.sunk_bytes += bytes.size();
+  exchange.stopped = verdict == HttpSink::Verdict::stop;
+  return exchange.stopped ? 0 : bytes.size();
+}
+
 std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user) {
   auto& exchange = *static_cast<HttpExchange*>(user);
   auto& body = exchange.response.body;
   const auto bytes = size * count;
+  if (bytes == 0) return 0;
+  if (exchange.sink && exchange.response.status == 200) return to_sink(exchange, {data, bytes});
   if (bytes > exchange.max_response_bytes - body.size()) {
     exchange.too_large = true;
     return 0;
@@ -170,6 +192,7 @@ bool may_have_sent(const HttpExchange& exchange) noexcept {
 
 HttpOutcome outcome_of(CURLcode code, const HttpExchange& exchange, bool sent) noexcept {
   if (exchange.too_large) return HttpOutcome::too_large;
+  if (exchange.stopped) return HttpOutcome::stopped;
   const bool began = exchange.response.status >= 200;
   switch (code) {
     case CURLE_OK:
@@ -219,6 +242,7 @@ struct HttpEngine::Curl {
     auto exchange = std::make_unique<HttpExchange>(settings.max_response_bytes);
     configure(exchange->easy, exchange.get(), settings);
     idle.reserve(all.size() + 1);
+    broken.reserve(all.size() + 1);
     all.push_back(std::move(exchange));
     return all.back().get();
   }
@@ -227,14 +251,33 @@ struct HttpEngine::Curl {
     curl_slist_free_all(std::exchange(exchange->headers, nullptr));
     exchange->response = HttpResponse();
     exchange->owner = nullptr;
-    exchange->sent = exchange->sent_again = exchange->too_large = false;
+    exchange->sink = nullptr;
+    exchange->sunk_bytes = 0;
+    exchange->sent = exchange->sent_again = exchange->too_large = exchange->stopped = false;
     idle.push_back(exchange);  // take() made room
+  }
+
+  // Takes an exchange that is over out of libcurl's hands and tells of it.
+  void conclude(HttpExchange* exchange, CURLcode code, const Done& done) {
+    std::erase(broken, exchange);
+    HttpResult result;
+    result.sent = may_have_sent(*exchange);
+    result.outcome = outcome_of(code, *exchange, result.sent);
+    result.detail = exchange->sent_again ? "the connection was closed by the other side"
+                                         : curl_easy_strerror(code);
+    result.response = std::move(exchange->response);
+    void* owner = exchange->owner;
+    curl_multi_remove_handle(multi, exchange->easy);
+    put_back(exchange);
+    done(owner, std::move(result));
   }
 
   HttpSettings settings;
   CURLM* multi;
   std::vector<std::unique_ptr<HttpExchange>> all;
   std::vector<HttpExchange*> idle;
+  // Those that ended inside resume(), of which libcurl gives no message.
+  std::vector<HttpExchange*> broken;
 };
 
 bool HttpEngine::initialize() noexcept {
@@ -246,9 +289,10 @@ HttpEngine::HttpEngine(HttpSettings settings)
 HttpEngine::~HttpEngine() = default;
 
 HttpExchange* HttpEngine::post(const std::string& url, const std::vector<std::string>& header_lines,
-                               std::string_view body, void* owner) {
+                               std::string_view body, void* owner, HttpSink* sink) {
   auto* exchange = curl_->take();
   exchange->owner = owner;
+  exchange->sink = sink;
   for (const auto& line : header_lines) {
     auto* longer = curl_slist_append(exchange->headers, line.c_str());
     if (!longer) {
@@ -269,8 +313,16 @@ HttpExchange* HttpEngine::post(const std::string& url, const std::vector<std::st
   return exchange;
 }
 
+void HttpEngine::resume(HttpExchange* exchange) noexcept {
+  if (curl_easy_pause(exchange->easy, CURLPAUSE_CONT) == CURLE_OK) return;
+  if (std::find(curl_->broken.begin(), curl_->broken.end(), exchange) == curl_->broken.end()) {
+    curl_->broken.push_back(exchange);  // take() made room
+  }
+}
+
 bool HttpEngine::cancel(HttpExchange* exchange) noexcept {
   const bool sent = may_have_sent(*exchange);
+  std::erase(curl_->broken, exchange);
   curl_multi_remove_handle(curl_->multi, exchange->easy);
   curl_->put_back(exchange);
   return sent;
@@ -288,16 +340,10 @@ void HttpEngine::run(const Done& done) {
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &user);
     auto* exchange = static_cast<HttpExchange*>(static_cast<void*>(user));
 
-    HttpResult result;
-    result.sent = may_have_sent(*exchange);
-    result.outcome = outcome_of(code, *exchange, result.sent);
-    result.detail = exchange->sent_again ? "the connection was closed by the other side"
-                                         : curl_easy_strerror(code);
-    result.response = std::move(exchange->response);
-    void* owner = exchange->owner;
-    curl_multi_remove_handle(curl_->multi, easy);
-    curl_->put_back(exchange);
-    done(owner, std::move(result));
+    curl_->conclude(exchange, code, done);
+  }
+  while (!curl_->broken.empty()) {
+    curl_->conclude(curl_->broken.back(), CURLE_WRITE_ERROR, done);
   }
 }
 

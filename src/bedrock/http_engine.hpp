@@ -39,6 +39,7 @@ enum class HttpOutcome : std::uint8_t {
   truncated,       // it broke, or ended, inside the response
   too_large,       // the response is over max_response_bytes
   malformed,       // what came is not HTTP
+  stopped,         // the exchange's sink wanted no more
 };
 
 struct HttpResult {
@@ -46,6 +47,21 @@ struct HttpResult {
   HttpResponse response;    // what arrived of it
   bool sent = false;        // some of the request may have left
   const char* detail = "";  // libcurl's own words; static storage
+};
+
+// Takes the body of a 200 response as it arrives, in place of HttpResponse::body.
+class HttpSink {
+ public:
+  enum class Verdict : std::uint8_t {
+    taken,
+    wait,  // none of it was; the same bytes come again after HttpEngine::resume()
+    stop,  // end the exchange, with HttpOutcome::stopped
+  };
+  // On the engine's thread, from within run() or resume(); must use neither.
+  virtual Verdict take(const HttpResponse& head, std::string_view bytes) = 0;
+
+ protected:
+  ~HttpSink() = default;
 };
 
 // Everything but wake() belongs to one thread.
@@ -60,10 +76,14 @@ class HttpEngine {
   HttpEngine& operator=(const HttpEngine&) = delete;
 
   // Starts a POST of `body`, which has to stay where it is until the exchange is over. Header lines
-  // are "Name: value"; the caller has checked them. `owner` comes back with the result. Nothing is
-  // sent before the next run().
+  // are "Name: value"; the caller has checked them. `owner` comes back with the result. A sink has
+  // to live as long as the exchange. Nothing is sent before the next run().
   HttpExchange* post(const std::string& url, const std::vector<std::string>& header_lines,
-                     std::string_view body, void* owner);
+                     std::string_view body, void* owner, HttpSink* sink = nullptr);
+
+  // Goes on with a response whose sink said `wait`. Until then nothing more of it is read, and the
+  // server has to wait as well.
+  void resume(HttpExchange* exchange) noexcept;
 
   // Ends an exchange at once and closes its connection, or its HTTP/2 stream. Tells whether some of
   // the request may have been sent.

@@ -1,29 +1,22 @@
 #include "bedrock/json_response.hpp"
 
-#include <algorithm>
 #include <string>
 
 #include "base/json_depth.hpp"
 #include "base/utf8.hpp"
+#include "bedrock/converse_parts.hpp"
 #include "bedrock/service_error.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
 
-bool is_json_type(std::string_view content_type) noexcept {
-  static constexpr std::string_view json = "application/json";
-  content_type = content_type.substr(0, content_type.find(';'));
-  while (content_type.ends_with(' ')) content_type.remove_suffix(1);
-  return std::equal(content_type.begin(), content_type.end(), json.begin(), json.end(),
-                    [](char a, char b) { return a == b || (a | 0x20) == b; });
-}
-
 const char* fault_of(const HttpResponse& response) noexcept {
   if (response.status != 200) return "its status is not 200";
   if (!response.error_type.empty()) return "it carries an error type";
   if (response.body.empty()) return "it is empty";
-  if (!is_json_type(response.content_type)) return "its content type is not application/json";
+  if (!is_media_type(response.content_type, "application/json"))
+    return "its content type is not application/json";
   if (!is_valid_utf8(response.body)) return "it is not valid UTF-8";
   if (!json_depth_within(response.body, max_json_depth)) return "it is nested too deeply";
   return nullptr;

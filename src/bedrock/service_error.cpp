@@ -160,6 +160,35 @@ constexpr std::array<Hint, 19> hints{{
     {"authentication failed", "the API key was not accepted"},
 }};
 
+// The statuses of what may come inside a stream.
+struct TypeStatus {
+  std::string_view type;
+  int status;
+};
+constexpr std::array<TypeStatus, 14> statuses{{
+    {"ThrottlingException", 429},
+    {"ModelNotReadyException", 429},
+    {"InternalServerException", 500},
+    {"InternalFailure", 500},
+    {"InternalError", 500},
+    {"ServiceUnavailableException", 503},
+    {"ModelTimeoutException", 408},
+    {"ModelErrorException", 424},
+    {"ModelStreamErrorException", 424},
+    {"ValidationException", 400},
+    {"ServiceQuotaExceededException", 400},
+    {"AccessDeniedException", 403},
+    {"ExpiredTokenException", 403},
+    {"ResourceNotFoundException", 404},
+}};
+
+int status_of(std::string_view type) noexcept {
+  for (const auto& known : statuses) {
+    if (known.type == type) return known.status;
+  }
+  return 0;
+}
+
 std::string_view hint_for(std::string_view message) noexcept {
   for (const auto& hint : hints) {
     if (message.find(hint.phrase) != std::string_view::npos) return hint.words;
@@ -188,7 +217,10 @@ std::string clean_request_id(std::string_view text) {
   return is_id ? std::string(text) : std::string();
 }
 
-ServiceError make_service_error(const HttpResponse& response) {
+namespace {
+
+// `did` is what Bedrock did, "answered".
+ServiceError make_error(const HttpResponse& response, std::string_view did) {
   const auto body = read_error_body(response.body);
   auto type = error_type_name(response.error_type);
   if (type.empty()) type = body.type;
@@ -216,7 +248,8 @@ ServiceError make_service_error(const HttpResponse& response) {
                         response.status == 502 || response.status == 504;
   error.http_status = response.status;
   error.request_id = clean_request_id(response.request_id);
-  error.message = "Bedrock answered " + std::to_string(response.status);
+  error.message.append("Bedrock ").append(did);
+  if (response.status != 0) error.message.append(" ").append(std::to_string(response.status));
   if (!type.empty()) error.message.append(" ").append(type);
   if (response.status >= 300 && response.status < 400) {
     error.message.append(": redirects are not followed");
@@ -225,6 +258,28 @@ ServiceError make_service_error(const HttpResponse& response) {
   }
   error.server_code = std::move(type);
   return out;
+}
+
+}  // namespace
+
+ServiceError make_service_error(const HttpResponse& response) {
+  return make_error(response, "answered");
+}
+
+ServiceError make_stream_error(std::string_view type, std::string_view payload,
+                               std::string_view request_id) {
+  HttpResponse response;
+  response.error_type = error_type_name(type);
+  if (!response.error_type.empty() && response.error_type[0] >= 'a' &&
+      response.error_type[0] <= 'z') {  // as the type is called everywhere else
+    response.error_type[0] = static_cast<char>(response.error_type[0] - 'a' + 'A');
+  }
+  response.status = status_of(response.error_type);
+  response.request_id = request_id;
+  response.body = payload;
+  auto made = make_error(response, "ended the stream with");
+  if (response.status == 0) made.error.code = ErrorCode::model_error;
+  return made;
 }
 
 }  // namespace detail

@@ -26,6 +26,12 @@ struct ServiceError {
 // For any response but a plain 200.
 ServiceError make_service_error(const HttpResponse& response);
 
+// For an exception in an event stream ("throttlingException", with its payload) or, with an empty
+// payload, an error there ("InternalError"). It says what the same error would as a response, with
+// the status that it then has; 0 for one that is not known.
+ServiceError make_stream_error(std::string_view type, std::string_view payload,
+                               std::string_view request_id);
+
 // AWS's name of an error: of "a#ThrottlingException:http://...", "ThrottlingException"; "" where
 // there is nothing of that form.
 std::string error_type_name(std::string_view text);

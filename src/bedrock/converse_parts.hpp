@@ -1,0 +1,22 @@
+// Parts that a Converse response and the events of ConverseStream have in common.
+#pragma once
+
+#include <valkeycache/llm.hpp>
+
+#include <string_view>
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+// From the JSON of the members `usage` and `metrics`. False where it is no object; a count in it
+// that is no such number counts as 0.
+bool read_usage(std::string_view raw, Usage& usage);
+bool read_metrics(std::string_view raw, Completion& completion);
+
+// Whether a Content-Type is `type` (in lower case), whatever its parameters.
+bool is_media_type(std::string_view content_type, std::string_view type) noexcept;
+
+bool is_null(std::string_view raw) noexcept;
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

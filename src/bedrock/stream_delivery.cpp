@@ -1,0 +1,100 @@
+#include "bedrock/stream_delivery.hpp"
+
+#include <atomic>
+#include <system_error>
+#include <utility>
+
+#include "base/io_thread.hpp"
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+StreamDelivery::StreamDelivery(std::shared_ptr<const CallbackContext> context)
+    : context_(std::move(context)) {}
+
+// The thread keeps the object: either it was never started, or close() has seen to it.
+StreamDelivery::~StreamDelivery() {
+  if (thread_.joinable()) thread_.detach();
+}
+
+void StreamDelivery::post(Task task) {
+  if (!context_->executor) return post_to_thread(std::move(task));
+  // Shared, so that the task survives an executor that throws after taking it.
+  struct Pending {
+    Task task;
+    std::atomic<bool> taken{false};
+  };
+  auto pending = std::make_shared<Pending>();
+  pending->task = std::move(task);
+  try {
+    context_->executor(Task([pending] {
+      if (pending->taken.exchange(true)) return;
+      auto taken = std::move(pending->task);
+      taken();
+    }));
+  } catch (...) {
+    report(context_->log, LogLevel::error, "bedrock",
+           "the executor threw; a stream's handler runs on a thread of the client's instead");
+    if (!pending->taken.exchange(true)) post_to_thread(std::move(pending->task));
+  }
+}
+
+void StreamDelivery::post_to_thread(Task task) {
+  const std::lock_guard lock(mutex_);
+  if (over_) return;
+  if (!thread_.joinable()) {
+    if (closed_) return;
+    try {
+      const AllSignalsBlocked blocked;
+      thread_ = std::thread([self = shared_from_this()] { self->run(); });
+    } catch (const std::system_error&) {
+      return;
+    }
+  }
+  tasks_.push_back(std::move(task));
+  changed_.notify_all();
+}
+
+void StreamDelivery::run() noexcept {
+  name_this_thread("vkc-stream");
+  const IoThreadScope io_thread;
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [this] { return closed_ || !tasks_.empty(); });
+    if (tasks_.empty()) break;
+    auto task = std::move(tasks_.front());
+    tasks_.pop_front();
+    lock.unlock();
+    task();
+    task.reset();
+    lock.lock();
+  }
+  over_ = true;
+  changed_.notify_all();
+}
+
+bool StreamDelivery::closed() const {
+  const std::lock_guard lock(mutex_);
+  return closed_;
+}
+
+void StreamDelivery::close(bool wait, std::chrono::steady_clock::time_point deadline) {
+  std::unique_lock lock(mutex_);
+  closed_ = true;
+  changed_.notify_all();
+  if (!thread_.joinable()) {
+    over_ = true;
+    return;
+  }
+  const bool done = wait && changed_.wait_until(lock, deadline, [this] { return over_; });
+  auto thread = std::move(thread_);
+  lock.unlock();
+  if (done) {
+    thread.join();
+  } else {
+    thread.detach();
+  }
+}
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0
