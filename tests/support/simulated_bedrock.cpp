@@ -1,6 +1,7 @@
 // The simulated Bedrock as a program of its own, for demonstrations and scripts.
 //
-//   simulated_bedrock [--port N] [--delay-ms N] [--port-file FILE] [--access-key ID --secret KEY]
+//   simulated_bedrock [--port N] [--delay-ms N] [--stream-pace-ms N] [--port-file FILE]
+//                     [--access-key ID --secret KEY]
 //                     [--session-token T] [--bearer-token T] [--anonymous] [--region R]
 //
 // Prints the address it listens on (127.0.0.1; port 0, the default, takes any free one) and, with
@@ -26,7 +27,8 @@
 namespace {
 
 int usage() {
-  std::cerr << "usage: simulated_bedrock [--port N] [--delay-ms N] [--port-file FILE]\n"
+  std::cerr << "usage: simulated_bedrock [--port N] [--delay-ms N] [--stream-pace-ms N]\n"
+               "                         [--port-file FILE]\n"
                "                         [--access-key ID] [--secret KEY] [--session-token T]\n"
                "                         [--bearer-token T] [--anonymous] [--region R]\n";
   return 2;
@@ -64,6 +66,9 @@ int run(int argc, char** argv) {
     } else if (name == "--delay-ms") {
       if (!parse(value, delay) || delay < 0) return usage();
       options.delay = std::chrono::milliseconds(delay);
+    } else if (name == "--stream-pace-ms") {
+      if (!parse(value, delay) || delay < 0) return usage();
+      options.stream_pace = std::chrono::milliseconds(delay);
     } else if (name == "--port-file") {
       port_file = value;
     } else if (name == "--access-key") {

@@ -1,7 +1,5 @@
 // Concurrency, cancellation, deadlines, and the end of things.
 #include <atomic>
-#include <filesystem>
-#include <fstream>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -14,6 +12,7 @@
 
 #include "base/io_thread.hpp"
 #include "integration/bedrock/bedrock_fixture.hpp"
+#include "integration/bedrock/threads_named.hpp"
 
 namespace valkeycache::test {
 namespace {
@@ -32,18 +31,6 @@ class BedrockLife : public BedrockTest {
     return wait_until([this, count] { return server_.stats().in_flight == count; });
   }
 };
-
-// How many threads of this process have the name.
-std::size_t threads_named(const std::string& name) {
-  std::size_t found = 0;
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
-    std::ifstream file(task.path() / "comm");
-    std::string line;
-    std::getline(file, line);
-    found += line == name;
-  }
-  return found;
-}
 
 TEST_F(BedrockLife, ManyCallsOnOneThread) {
   auto bedrock = client();

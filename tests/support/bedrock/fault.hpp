@@ -11,6 +11,20 @@
 
 namespace valkeycache::test {
 
+// What goes wrong inside a streamed answer.
+struct StreamFault {
+  // So many frames of it are sent, and then it ends cleanly, ...
+  std::optional<std::size_t> end_after = {};
+  // ... or not at all until the client goes away, ...
+  bool stall = false;
+  // ... or with an exception ("throttlingException") or an error ("InternalError") in a last frame.
+  std::string exception = {};
+  std::string error = {};
+  std::string message = {};
+  // The checksum of this frame, counted from 0, is wrong.
+  std::optional<std::size_t> corrupt = {};
+};
+
 // What is sent in place of the answer; unset members leave it as it would have been.
 struct Fault {
   // An error response in AWS's shape.
@@ -24,6 +38,9 @@ struct Fault {
   std::optional<std::string> content_type = {};
   // Exactly these bytes instead of a response.
   std::optional<std::string> raw = {};
+
+  // Only where the answer is streamed.
+  std::optional<StreamFault> stream = {};
 
   // Nothing is sent at all, until the client goes away.
   bool hang = false;
@@ -99,6 +116,20 @@ inline Fault hang() {
 }
 inline Fault with_body(std::string body, std::string content_type = "application/json") {
   return {.body = std::move(body), .content_type = std::move(content_type)};
+}
+inline Fault in_stream(StreamFault stream) {
+  return {.stream = std::move(stream)};
+}
+inline Fault stream_exception(std::size_t after, std::string type,
+                              std::string message = "a simulated exception") {
+  return in_stream(
+      {.end_after = after, .exception = std::move(type), .message = std::move(message)});
+}
+inline Fault stream_ends_after(std::size_t frames) {
+  return in_stream({.end_after = frames});
+}
+inline Fault stream_stalls_after(std::size_t frames) {
+  return in_stream({.end_after = frames, .stall = true});
 }
 inline Fault raw(std::string bytes) {
   return {.raw = std::move(bytes), .close_after = true};

@@ -132,6 +132,14 @@ class Http1Session : public std::enable_shared_from_this<Http1Session<Stream>> {
       out_ += piece;
       if (!reply_.sized) out_ += "\r\n";
     }
+    shared_.service.sending(out_.size());
+    if (pieces_.done() && reply_.stall) {
+      boost::asio::async_write(stream_, boost::asio::buffer(out_),
+                               [self = this->shared_from_this()](error_code error, std::size_t) {
+                                 if (error && !self->gone_) self->client_left();
+                               });
+      return;  // until the client leaves
+    }
     if (pieces_.done()) {
       const bool whole = !reply_.fault || !reply_.fault->cut_body_at;
       if (!reply_.sized && whole) out_ += "0\r\n\r\n";

@@ -105,6 +105,7 @@ class Http2Session final : public std::enable_shared_from_this<Http2Session<Stre
       });
       return {Kind::more, bytes};
     }
+    if (exchange.reply.stall) return {bytes.empty() ? Kind::wait : Kind::more, bytes};
     const auto& fault = exchange.reply.fault;
     // Once the client reads the last byte, it may look at the statistics.
     over(exchange, !fault || fault->piece != 0, false);

@@ -154,6 +154,9 @@ std::string SimulatedBedrock::url() const {
 void SimulatedBedrock::set_delay(std::chrono::milliseconds delay) {
   server_->service.with_state([&](auto& state) { state.delay = delay; });
 }
+void SimulatedBedrock::set_stream_pace(std::chrono::milliseconds pace) {
+  server_->service.with_state([&](auto& state) { state.stream_pace = pace; });
+}
 void SimulatedBedrock::set_stop_reason(std::string reason) {
   server_->service.with_state([&](auto& state) { state.stop_reason = std::move(reason); });
 }

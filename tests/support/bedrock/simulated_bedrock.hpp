@@ -1,5 +1,5 @@
-// A simulated Bedrock Runtime on a loopback port: checks signatures, speaks Converse and InvokeModel
-// over HTTP/1.1 and HTTP/2, has faults.
+// A simulated Bedrock Runtime on a loopback port: checks signatures, speaks Converse, ConverseStream
+// and InvokeModel over HTTP/1.1 and HTTP/2, has faults.
 #pragma once
 
 #include <chrono>
@@ -29,6 +29,7 @@ struct SimulatedBedrockOptions {
   std::string bearer_token = {};  // "": none is accepted
   bool allow_anonymous = false;
   std::chrono::milliseconds delay{0};
+  std::chrono::milliseconds stream_pace{0};
   // PEM files for https; empty: plain http.
   std::string certificate_file = {};
   std::string key_file = {};
@@ -50,6 +51,7 @@ struct SimulatedBedrockStats {
   std::size_t aborted = 0;  // the client went away before the response was sent
   std::size_t in_flight = 0;
   std::size_t max_in_flight = 0;
+  std::size_t bytes_sent = 0;  // handed to the system, of responses over HTTP/1.1
 };
 
 // Runs from construction to destruction on a thread of its own. All members are thread-safe.
@@ -66,6 +68,8 @@ class SimulatedBedrock {
 
   // How long the model takes over an answer.
   void set_delay(std::chrono::milliseconds delay);
+  // The pause after each event of a streamed answer; 0: all at once, in pieces cut at random.
+  void set_stream_pace(std::chrono::milliseconds pace);
   void set_stop_reason(std::string reason);
   // The service's clock against the machine's: its Date header and what it thinks of signatures.
   void set_clock_offset(std::chrono::seconds offset);

@@ -23,6 +23,10 @@ struct Reply {
   bool sized = true;
   // The body leaves in pieces of these sizes, the rest as one. A fault's own go before.
   std::vector<std::size_t> pieces = {};
+  // After each of them. A fault's own goes before.
+  std::chrono::milliseconds pace{0};
+  // The body is sent and never ended.
+  bool stall = false;
 
   std::chrono::milliseconds delay{0};
   std::optional<Fault> fault = {};
@@ -57,7 +61,8 @@ class BodyPieces {
 
   // How long to wait after each.
   [[nodiscard]] std::chrono::milliseconds pause() const {
-    return reply_->fault ? reply_->fault->pause : std::chrono::milliseconds(0);
+    const auto& fault = reply_->fault;
+    return fault && fault->pause.count() != 0 ? fault->pause : reply_->pace;
   }
 
  private:

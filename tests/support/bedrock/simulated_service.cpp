@@ -6,7 +6,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "support/bedrock/event_frames.hpp"
 #include "support/bedrock/simulated_model.hpp"
+#include "support/bedrock/simulated_stream.hpp"
 
 namespace valkeycache::test {
 namespace {
@@ -53,11 +55,16 @@ std::optional<Target> parse_target(const std::string& target) {
 
 SimulatedService::SimulatedService(SimulatedBedrockOptions given) : options(std::move(given)) {
   state_.delay = options.delay;
+  state_.stream_pace = options.stream_pace;
   state_.callers.by_access_key[options.access_key] = {options.secret_key, options.session_token};
 }
 
 void SimulatedService::connected() {
   with_state([](State& state) { ++state.stats.connections; });
+}
+
+void SimulatedService::sending(std::size_t bytes) {
+  with_state([&](State& state) { state.stats.bytes_sent += bytes; });
 }
 
 void SimulatedService::call_over(bool answered, bool aborted) {
@@ -172,6 +179,35 @@ Reply SimulatedService::answer(const RecordedRequest& request, const std::string
   return reply;
 }
 
+// Cut at random, into pieces that know nothing of frames; paced, frame by frame.
+Reply SimulatedService::stream_answer(Reply converse, const std::optional<Fault>& fault) {
+  const auto seed = static_cast<unsigned>(state_.stats.calls);
+  auto frames = simulated_stream(converse.body, seed);
+  if (!frames) return converse;
+  auto reply = std::move(converse);
+  reply.body.clear();
+  reply.sized = false;
+  reply.pace = state_.stream_pace;
+  if (fault && fault->stream) {
+    frames = spoiled(*std::move(frames), *fault->stream);
+    reply.stall = fault->stream->stall;
+  }
+  for (const auto& frame : *frames) {
+    reply.body += frame;
+    if (reply.pace.count() != 0) reply.pieces.push_back(frame.size());
+  }
+  if (reply.pieces.empty()) {
+    const std::size_t largest = reply.body.size() > 100000 ? 16384 : 60;
+    reply.pieces = random_sizes(seed, largest, reply.body.size() / (largest / 2) * 2 + 2);
+  }
+  if (!fault || !fault->content_type) {
+    for (auto& [name, value] : reply.headers) {
+      if (name == "Content-Type") value = "application/vnd.amazon.eventstream";
+    }
+  }
+  return reply;
+}
+
 Reply SimulatedService::call_reply(const RecordedRequest& request) {
   auto& stats = state_.stats;
   const bool fault_first = !state_.faults.empty() && state_.faults.front().before_authentication;
@@ -181,7 +217,9 @@ Reply SimulatedService::call_reply(const RecordedRequest& request) {
       return *std::move(refusal);
     }
   }
-  const auto target = parse_target(request.target);
+  auto target = parse_target(request.target);
+  const bool streamed = target && target->operation == "converse-stream";
+  if (streamed) target->operation = "converse";
   if (request.method != "POST" || !target ||
       (target->operation != "converse" && target->operation != "invoke")) {
     return error_reply(404, "UnknownOperationException", "no such operation");
@@ -191,6 +229,7 @@ Reply SimulatedService::call_reply(const RecordedRequest& request) {
   auto made = fault && fault->status != 0
                   ? error_reply(fault->status, fault->type, fault->message, fault->headers)
                   : answer(request, target->model, target->operation, fault);
+  if (streamed && made.status == 200) made = stream_answer(std::move(made), fault);
   made.fault = fault;
   return made;
 }

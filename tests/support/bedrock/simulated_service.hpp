@@ -23,6 +23,8 @@ class SimulatedService {
   Reply reply_to(const RecordedRequest& request);
   void call_over(bool answered, bool aborted);
   void connected();
+  // So many bytes of a response are about to leave.
+  void sending(std::size_t bytes);
 
   const SimulatedBedrockOptions options;
 
@@ -30,6 +32,7 @@ class SimulatedService {
   struct State {
     CallerRegistry callers;
     std::chrono::milliseconds delay{0};
+    std::chrono::milliseconds stream_pace{0};
     std::chrono::seconds clock_offset{0};
     bool hold = false;
     std::string stop_reason = "end_turn";
@@ -56,6 +59,7 @@ class SimulatedService {
   std::optional<Fault> take_fault(const RecordedRequest& request);
   Reply answer(const RecordedRequest& request, const std::string& model,
                const std::string& operation, const std::optional<Fault>& fault);
+  Reply stream_answer(Reply converse, const std::optional<Fault>& fault);
   Reply call_reply(const RecordedRequest& request);
 
   std::mutex mutex_;
