@@ -118,6 +118,14 @@ TEST_F(Examples, GuideSaysWhatIsWrong) {
   EXPECT_THAT(read_text(file), StartsWith("guide: unsupported"));
 }
 
+TEST_F(Examples, StreamPrintsTheAnswer) {
+  const auto printed = run("stream", {"What is a stream?"});
+  EXPECT_THAT(printed,
+              AllOf(StartsWith("Simulated answer of us.anthropic.claude-sonnet-4"),
+                    HasSubstr("What is a stream?\n[end_turn, "), EndsWith(" tokens of output]\n")));
+  EXPECT_EQ(bedrock_.calls(), 1U);
+}
+
 TEST_F(Examples, AskSaysWhereAnAnswerCameFrom) {
   const auto printed = run("ask", {}, "hello\nhello\n \n");
   EXPECT_THAT(printed, HasSubstr("[miss, model, "));
