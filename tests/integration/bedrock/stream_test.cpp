@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "integration/bedrock/bedrock_fixture.hpp"
+#include "integration/bedrock/certificate_files.hpp"
 #include "integration/bedrock/threads_named.hpp"
 #include "support/bedrock/simulated_stream.hpp"
 #include "support/sanitized.hpp"
@@ -580,6 +581,79 @@ TEST_F(BedrockStreams, CancelledBeforeTheyBegin) {
   EXPECT_TRUE(fails_with(stream(bedrock, {.stop_token = stop.get_token()}), ErrorCode::cancelled));
   EXPECT_EQ(server_.calls(), 0u);
   EXPECT_EQ(seen_.count(), 0u);
+}
+
+// --- over HTTP/2 --------------------------------------------------------------------------------
+
+struct HasFiles {
+  CertificateFiles files;
+};
+
+class BedrockStreamsHttp2 : private HasFiles, public BedrockTest {
+ protected:
+  BedrockStreamsHttp2()
+      : BedrockTest({.certificate_file = files.certificate(), .key_file = files.key()}) {}
+  [[nodiscard]] BedrockOptions trusting() {
+    auto made = options();
+    made.ca_file = files.certificate();
+    return made;
+  }
+  Seen seen_;
+};
+
+TEST_F(BedrockStreamsHttp2, ManyShareAConnection) {
+  auto bedrock = client(trusting());
+  std::vector<std::unique_ptr<Seen>> seen;
+  std::vector<Future<Completion>> futures;
+  for (int i = 0; i < 20; ++i) {
+    seen.push_back(std::make_unique<Seen>());
+    futures.push_back(
+        bedrock.stream(ChatRequest("prompt " + std::to_string(i)), seen.back()->handler()));
+  }
+  for (std::size_t i = 0; i < futures.size(); ++i) {
+    const auto answer = futures[i].get();
+    ASSERT_TRUE(ok(answer));
+    EXPECT_EQ(seen[i]->text(), answer->text);
+  }
+  EXPECT_EQ(server_.stats().connections, 1u);
+}
+
+// AWS's own client takes even a reset for the end there.
+TEST_F(BedrockStreamsHttp2, WhatBreaksOffIsNoAnswer) {
+  for (const bool reset : {false, true}) {
+    auto bedrock = client(trusting());
+    server_.add_fault(reset ? faults::reset_in_body(400) : faults::truncated(400));
+    EXPECT_TRUE(
+        fails_with(bedrock.stream(ChatRequest("x"), seen_.handler()).get(), ErrorCode::transport));
+  }
+  auto bedrock = client(trusting());
+  server_.add_fault(faults::stream_ends_after(3));
+  EXPECT_TRUE(
+      fails_with(bedrock.stream(ChatRequest("x"), seen_.handler()).get(), ErrorCode::transport));
+}
+
+TEST_F(BedrockStreamsHttp2, OneThatWaitsForItsHandlerHoldsUpNoOther) {
+  auto bedrock = client(trusting());
+  server_.add_fault(
+      faults::with_body(response_of(json::array({{{"text", std::string(4 << 20, 'x')}}})).dump(),
+                        "application/vnd.amazon.eventstream"));
+  Gate gate;
+  Gate entered;
+  std::size_t received = 0;
+  auto slow = bedrock.stream(ChatRequest("x"), [&](const StreamEvent& event) {
+    entered.open();
+    gate.wait();
+    received += event.text.size();
+  });
+  EXPECT_TRUE(entered.wait());
+  EXPECT_TRUE(ok(ask(bedrock)));
+  EXPECT_FALSE(slow.ready());
+  gate.open();
+  const auto answer = slow.get();
+  ASSERT_TRUE(ok(answer));
+  EXPECT_EQ(answer->text.size(), std::size_t{4} << 20);
+  EXPECT_GE(received, answer->text.size());
+  EXPECT_EQ(server_.stats().connections, 1u);
 }
 
 }  // namespace

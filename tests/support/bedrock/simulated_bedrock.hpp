@@ -1,5 +1,5 @@
-// A simulated Bedrock Runtime on a loopback port: checks signatures, speaks Converse, ConverseStream
-// and InvokeModel over HTTP/1.1 and HTTP/2, has faults.
+// A simulated Bedrock Runtime on a loopback port: checks signatures, speaks Converse,
+// ConverseStream and InvokeModel over HTTP/1.1 and HTTP/2, has faults.
 #pragma once
 
 #include <chrono>
