@@ -146,8 +146,8 @@ FetchAnswer fetch(const FetchRequest& request, const std::stop_token& stop) {
   curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &status);
   curl_multi_remove_handle(multi.get(), easy.get());
 
-  if (!code) return {.failure = "the client was closed meanwhile"};
-  if (incoming.too_large) return {.failure = "the answer is too large"};
+  if (!code) return {.failure = "the client was closed meanwhile", .lasting = true};
+  if (incoming.too_large) return {.failure = "the answer is too large", .lasting = true};
   if (*code == CURLE_OPERATION_TIMEDOUT) {
     return {.failure = "no answer within " + std::to_string(request.timeout.count()) + " ms"};
   }
@@ -158,7 +158,8 @@ FetchAnswer fetch(const FetchRequest& request, const std::stop_token& stop) {
 }
 
 bool is_passing(const FetchAnswer& answer) noexcept {
-  return answer.status == 0 || answer.status == 429 || answer.status >= 500;
+  if (answer.status == 0) return !answer.lasting;
+  return answer.status == 429 || answer.status >= 500;
 }
 
 FetchAnswer fetch_patiently(const FetchRequest& request, const FetchPatience& patience,

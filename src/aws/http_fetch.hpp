@@ -31,6 +31,7 @@ struct FetchAnswer {
   std::string body = {};     // where there is a status
   std::string date = {};     // the Date header
   std::string failure = {};  // where there is none: why, in libcurl's words or ours
+  bool lasting = false;      // another attempt would fare no better
 };
 
 // One attempt. Blocks until it is over; `stop` ends it at once. Redirects are not followed.
