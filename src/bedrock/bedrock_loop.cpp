@@ -332,7 +332,8 @@ void BedrockLoop::attempt(BedrockCall& call) {
   const auto headers = make_headers(call, extra);
   const auto url = config_->endpoint.scheme + "://" + config_->endpoint.authority + call.target;
   call.exchange = engine_->post(url, headers, call.body, &call,
-                                call.stream ? call.stream->begin_attempt() : nullptr);
+                                call.stream ? call.stream->begin_attempt() : nullptr,
+                                retry_policy_.max_attempts() > 1);
   call.stage = Stage::running;
   ++running_;
 }
@@ -376,6 +377,10 @@ std::vector<std::string> BedrockLoop::make_headers(BedrockCall& call, const Head
 void BedrockLoop::on_done(BedrockCall& call, HttpResult result) {
   call.exchange = nullptr;
   --running_;
+  if (result.repeated) {
+    call.maybe_applied = true;
+    log(LogLevel::info, "a kept connection had been closed; the request was sent again");
+  }
   switch (result.outcome) {
     case HttpOutcome::response:
       return on_response(call, std::move(result.response));
@@ -393,6 +398,13 @@ void BedrockLoop::on_done(BedrockCall& call, HttpResult result) {
       auto error = transport_error(*config_, result, "no connection to");
       error.retryable = true;
       return on_failure(call, std::move(error), RetryKind::transient, {});
+    }
+    case HttpOutcome::proxy_refused: {
+      auto error = transport_error(*config_, result, "the proxy gave no connection to");
+      error.message.append(" (").append(std::to_string(error.http_status)).append(")");
+      error.retryable = error.http_status >= 500;
+      const auto kind = error.retryable ? RetryKind::transient : RetryKind::never;
+      return on_failure(call, std::move(error), kind, {});
     }
     case HttpOutcome::lost: {
       auto error = transport_error(*config_, result, "the connection was lost to");

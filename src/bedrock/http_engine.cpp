@@ -1,219 +1,30 @@
 #include "bedrock/http_engine.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <climits>
+#include <deque>
 #include <new>
+#include <optional>
 #include <utility>
-
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <curl/curl.h>
 
 #include "aws/libcurl.hpp"
+#include "bedrock/http_exchange.hpp"
+#include "bedrock/socket_set.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
-
-class HttpExchange {
- public:
-  explicit HttpExchange(std::size_t max_bytes)
-      : easy(curl_easy_init()), max_response_bytes(max_bytes) {
-    if (!easy) throw std::bad_alloc();
-  }
-  ~HttpExchange() {
-    curl_slist_free_all(headers);
-    curl_easy_cleanup(easy);
-  }
-  HttpExchange(const HttpExchange&) = delete;
-  HttpExchange& operator=(const HttpExchange&) = delete;
-
-  CURL* easy;
-  curl_slist* headers = nullptr;
-  HttpResponse response;
-  std::size_t max_response_bytes;
-  void* owner = nullptr;
-  HttpSink* sink = nullptr;
-  std::size_t sunk_bytes = 0;
-  bool sent = false;
-  bool sent_again = false;
-  bool too_large = false;
-  bool stopped = false;  // by the sink
-};
-
 namespace {
 
-constexpr std::size_t max_reserved_body = std::size_t{1} << 20;
-constexpr long keepalive_seconds = 30;  // well below the idle limits of NAT gateways
+using Clock = std::chrono::steady_clock;
+using Sharing = HttpTraffic::Sharing;
 
-std::size_t on_head(char* data, std::size_t size, std::size_t count, void* user) {
-  auto& exchange = *static_cast<HttpExchange*>(user);
-  try {
-    exchange.response.take_head_line({data, size * count});
-    const auto length = exchange.response.content_length;
-    if (length && *length > exchange.max_response_bytes && exchange.response.status == 200) {
-      exchange.too_large = true;
-      return 0;
-    }
-  } catch (...) {
-    return 0;
-  }
-  return size * count;
-}
-
-std::size_t to_sink(HttpExchange& exchange, std::string_view bytes) {
-  if (exchange.stopped || exchange.too_large) return 0;
-  if (bytes.size() > exchange.max_response_bytes - exchange.sunk_bytes) {
-    exchange.too_large = true;
-    return 0;
-  }
-  auto verdict = HttpSink::Verdict::stop;
-  try {
-    verdict = exchange.sink->take(exchange.response, bytes);
-  } catch (...) {  // there is no memory
-  }
-  if (verdict == HttpSink::Verdict::wait) return CURL_WRITEFUNC_PAUSE;
-  exchange.sunk_bytes += bytes.size();
-  exchange.stopped = verdict == HttpSink::Verdict::stop;
-  return exchange.stopped ? 0 : bytes.size();
-}
-
-std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user) {
-  auto& exchange = *static_cast<HttpExchange*>(user);
-  auto& body = exchange.response.body;
-  const auto bytes = size * count;
-  if (bytes == 0) return 0;
-  if (exchange.sink && exchange.response.status == 200) return to_sink(exchange, {data, bytes});
-  if (bytes > exchange.max_response_bytes - body.size()) {
-    exchange.too_large = true;
-    return 0;
-  }
-  try {
-    if (body.empty() && exchange.response.content_length) {
-      body.reserve(std::min(*exchange.response.content_length, max_reserved_body));
-    }
-    body.append(data, bytes);
-  } catch (...) {
-    return 0;
-  }
-  return bytes;
-}
-
-#if LIBCURL_VERSION_NUM >= 0x075000
-// libcurl sends a request anew, by itself, when a connection that it had kept breaks before the
-// first byte of the answer. The model may be at work on it by then, and the second one is paid for
-// as well; whether it is sent again is the retry policy's to decide.
-int on_send(void* user, char*, char*, int, int) {
-  auto& exchange = *static_cast<HttpExchange*>(user);
-  if (std::exchange(exchange.sent, true)) {
-    exchange.sent_again = true;
-    return CURL_PREREQFUNC_ABORT;
-  }
-  return CURL_PREREQFUNC_OK;
-}
-#endif
-
-// A socket shall neither leak into programs that the process starts, nor, after a fork(), be kept
-// open by the child once we close it.
-curl_socket_t on_open_socket(void*, curlsocktype, curl_sockaddr* address) {
-#if defined(SOCK_CLOEXEC)
-  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-#else
-  return socket(address->family, address->socktype, address->protocol);
-#endif
-}
-int on_close_socket(void*, curl_socket_t socket_fd) {
-  shutdown(socket_fd, SHUT_RDWR);
-  return close(socket_fd);
-}
-
-void restrict_protocols(CURL* easy) {
-#if LIBCURL_VERSION_NUM >= 0x075500
-  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-#else
-  curl_easy_setopt(easy, CURLOPT_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS));
-#endif
-}
-
-// All that is the same for each request.
-void configure(CURL* easy, HttpExchange* exchange, const HttpSettings& settings) {
-  curl_easy_setopt(easy, CURLOPT_PRIVATE, exchange);
-  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
-  restrict_protocols(easy);
-  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-  curl_easy_setopt(easy, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
-  curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-  curl_easy_setopt(easy, CURLOPT_POST, 1L);
-  curl_easy_setopt(
-      easy, CURLOPT_HTTP_VERSION,
-      static_cast<long>(settings.https ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
-  // Rather wait for a handshake that may agree on HTTP/2 than open a connection for each call.
-  // (Over plain http there is none, and all would wait for the first answer.)
-  curl_easy_setopt(easy, CURLOPT_PIPEWAIT, settings.https ? 1L : 0L);
-  curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-  if (!settings.ca_file.empty()) {
-    curl_easy_setopt(easy, CURLOPT_CAINFO, settings.ca_file.c_str());
-  }
-  curl_easy_setopt(easy, CURLOPT_USERAGENT, settings.user_agent.c_str());
-  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-                   static_cast<long>(std::min<std::chrono::milliseconds::rep>(
-                       settings.connect_timeout.count(), LONG_MAX)));
-  curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-  curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, keepalive_seconds);
-  curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, keepalive_seconds);
-  if (settings.bypass_proxy) curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
-#if LIBCURL_VERSION_NUM >= 0x075700
-  // Ending a call whose host name is being looked up must not wait for the resolver.
-  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-#endif
-#if LIBCURL_VERSION_NUM >= 0x075000
-  curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_send);
-  curl_easy_setopt(easy, CURLOPT_PREREQDATA, exchange);
-#endif
-  curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
-  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head);
-  curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange);
-  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-  curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange);
-}
-
-bool may_have_sent(const HttpExchange& exchange) noexcept {
-#if LIBCURL_VERSION_NUM >= 0x075000
-  return exchange.sent;
-#else
-  long request_bytes = 0;
-  curl_easy_getinfo(exchange.easy, CURLINFO_REQUEST_SIZE, &request_bytes);
-  return request_bytes > 0;
-#endif
-}
-
-HttpOutcome outcome_of(CURLcode code, const HttpExchange& exchange, bool sent) noexcept {
-  if (exchange.too_large) return HttpOutcome::too_large;
-  if (exchange.stopped) return HttpOutcome::stopped;
-  const bool began = exchange.response.status >= 200;
-  switch (code) {
-    case CURLE_OK:
-      return began ? HttpOutcome::response : HttpOutcome::malformed;
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CIPHER:
-    case CURLE_SSL_INVALIDCERTSTATUS:
-    case CURLE_SSL_ISSUER_ERROR:
-    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-      return HttpOutcome::tls_failed;
-    case CURLE_UNSUPPORTED_PROTOCOL:  // an answer without a status line, HTTP/0.9
-    case CURLE_WEIRD_SERVER_REPLY:
-    case CURLE_BAD_CONTENT_ENCODING:
-      return HttpOutcome::malformed;
-    default:
-      if (began) return HttpOutcome::truncated;
-      return sent ? HttpOutcome::lost : HttpOutcome::connect_failed;
-  }
-}
+// Of one HTTP/2 connection; servers allow 100 at least, as RFC 9113 recommends.
+constexpr std::size_t streams_per_connection = 100;
+// How long other exchanges wait for a connection that is being opened before they open their own.
+constexpr std::chrono::seconds patience_with_connections{1};
+constexpr std::chrono::milliseconds longest_wait = std::chrono::hours(1);
 
 }  // namespace
 
@@ -222,16 +33,49 @@ struct HttpEngine::Curl {
     if (!multi) throw std::bad_alloc();
     const auto kept = std::min<std::size_t>(settings.max_idle_connections, INT_MAX);
     curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, static_cast<long>(kept));
+    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, this);
+    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl_multi_setopt(multi, CURLMOPT_TIMERDATA, this);
+#if LIBCURL_VERSION_NUM >= 0x074300
+    curl_multi_setopt(multi, CURLMOPT_MAX_CONCURRENT_STREAMS,
+                      static_cast<long>(streams_per_connection));
+#endif
+#if LIBCURL_VERSION_NUM < 0x075000
+    traffic.sharing = Sharing::alone;  // nobody tells what has been sent
+#else
+    if (!settings.https) traffic.sharing = Sharing::alone;
+#endif
   }
   ~Curl() {
-    for (const auto& exchange : all) {
-      curl_multi_remove_handle(multi, exchange->easy);
-    }
+    for (const auto& exchange : all) exchange->remove_from(multi);
     all.clear();
     curl_multi_cleanup(multi);
   }
   Curl(const Curl&) = delete;
   Curl& operator=(const Curl&) = delete;
+
+  static int on_socket(CURL*, curl_socket_t socket, int what, void* user, void*) {
+    auto& sockets = static_cast<Curl*>(user)->sockets;
+    if (what == CURL_POLL_REMOVE) {
+      sockets.forget(socket);
+    } else {
+      sockets.watch(socket, (what & CURL_POLL_IN) != 0, (what & CURL_POLL_OUT) != 0);
+    }
+    return 0;
+  }
+
+  static int on_timer(CURLM*, long milliseconds, void* user) {
+    auto& timer = static_cast<Curl*>(user)->timer;
+    timer.reset();
+    if (milliseconds >= 0) timer = Clock::now() + std::chrono::milliseconds(milliseconds);
+    return 0;
+  }
+
+  void act(curl_socket_t socket, int what) {
+    int running = 0;
+    curl_multi_socket_action(multi, socket, what, &running);
+  }
 
   HttpExchange* take() {
     if (!idle.empty()) {
@@ -239,44 +83,130 @@ struct HttpEngine::Curl {
       idle.pop_back();
       return exchange;
     }
-    auto exchange = std::make_unique<HttpExchange>(settings.max_response_bytes);
-    configure(exchange->easy, exchange.get(), settings);
     idle.reserve(all.size() + 1);
     broken.reserve(all.size() + 1);
-    all.push_back(std::move(exchange));
+    all.push_back(std::make_unique<HttpExchange>(settings, traffic));
     return all.back().get();
   }
 
   void put_back(HttpExchange* exchange) noexcept {
-    curl_slist_free_all(std::exchange(exchange->headers, nullptr));
-    exchange->response = HttpResponse();
-    exchange->owner = nullptr;
-    exchange->sink = nullptr;
-    exchange->sunk_bytes = 0;
-    exchange->sent = exchange->sent_again = exchange->too_large = exchange->stopped = false;
+    exchange->clear();
     idle.push_back(exchange);  // take() made room
+  }
+
+  // How many connections may be on their way at a time. Where connections are shared, no more than
+  // the waiting exchanges fill; nobody knows of sharing before the first one stands.
+  [[nodiscard]] bool may_start() const noexcept {
+    if (waiting.empty()) return false;
+    if (traffic.sharing == Sharing::alone || traffic.connecting == 0 ||
+        Clock::now() >= gate_until) {
+      return true;
+    }
+    return traffic.sharing == Sharing::shared &&
+           traffic.connecting < 1 + waiting.size() / streams_per_connection;
+  }
+
+  void start_waiting() {
+    while (may_start()) {
+      auto* exchange = waiting.front();
+      waiting.pop_front();
+      if (!exchange->add_to(multi)) {
+        broken.push_back(exchange);  // take() made room
+        continue;
+      }
+      act(CURL_SOCKET_TIMEOUT, 0);
+      learn_from(*exchange);
+    }
+  }
+
+  // An exchange that is sent at once, though no connection was idle, shares one; and one that has
+  // to have its own, though there is one in use, cannot.
+  void learn_from(const HttpExchange& started) noexcept {
+    if (started.state.sent) {
+      if (traffic.sent > traffic.sockets) traffic.sharing = Sharing::shared;
+    } else {
+      if (traffic.sharing == Sharing::unknown && traffic.sent > 0) traffic.sharing = Sharing::alone;
+      gate_until = Clock::now() + patience_with_connections;
+    }
   }
 
   // Takes an exchange that is over out of libcurl's hands and tells of it.
   void conclude(HttpExchange* exchange, CURLcode code, const Done& done) {
     std::erase(broken, exchange);
+    auto& state = exchange->state;
     HttpResult result;
-    result.sent = may_have_sent(*exchange);
-    result.outcome = outcome_of(code, *exchange, result.sent);
-    result.detail = exchange->sent_again ? "the connection was closed by the other side"
-                                         : curl_easy_strerror(code);
-    result.response = std::move(exchange->response);
-    void* owner = exchange->owner;
-    curl_multi_remove_handle(multi, exchange->easy);
+    result.sent = exchange->may_have_sent();
+    result.repeated = state.repeated;
+    result.outcome = exchange->outcome_of(code);
+    result.detail =
+        state.kept_back ? "the connection was closed by the other side" : curl_easy_strerror(code);
+    result.response = std::move(state.response);
+    void* owner = state.owner;
+    if (!result.sent) gate_until = {};  // whoever waits had better try for himself
+    exchange->remove_from(multi);
     put_back(exchange);
     done(owner, std::move(result));
   }
 
+  void reap(const Done& done) {
+    int left = 0;
+    while (const CURLMsg* message = curl_multi_info_read(multi, &left)) {
+      if (message->msg != CURLMSG_DONE) continue;
+      const CURLcode code = message->data.result;
+      char* user = nullptr;
+      curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &user);
+      conclude(static_cast<HttpExchange*>(static_cast<void*>(user)), code, done);
+    }
+    while (!broken.empty()) {
+      auto* exchange = broken.back();
+      conclude(exchange, exchange->state.added ? CURLE_WRITE_ERROR : CURLE_OUT_OF_MEMORY, done);
+    }
+  }
+
+  // Another exchange under way on the same connection.
+  [[nodiscard]] HttpExchange* neighbour_of(const HttpExchange& exchange) const noexcept {
+    if (traffic.sharing != Sharing::shared) return nullptr;
+    const auto port_of = [](const HttpExchange& one) {
+      long port = 0;
+      curl_easy_getinfo(one.easy, CURLINFO_LOCAL_PORT, &port);
+      return port;
+    };
+    const long port = port_of(exchange);
+    for (const auto& other : all) {
+      const auto& state = other->state;
+      if (other.get() != &exchange && state.added && state.sent && !state.paused &&
+          port_of(*other) == port) {
+        return other.get();
+      }
+    }
+    return nullptr;
+  }
+
+  // libcurl may leave the RST_STREAM of an exchange that is taken away in a buffer until the
+  // connection is next used, while the server goes on generating. A neighbour that pauses and goes
+  // on flushes it; a connection without one is closed.
+  void cut_short(HttpExchange* exchange) noexcept {
+    auto* neighbour = exchange->state.sent ? neighbour_of(*exchange) : nullptr;
+    curl_easy_setopt(exchange->easy, CURLOPT_FORBID_REUSE, neighbour ? 0L : 1L);
+    exchange->remove_from(multi);
+    curl_easy_setopt(exchange->easy, CURLOPT_FORBID_REUSE, 0L);
+    if (neighbour) {
+      curl_easy_pause(neighbour->easy, CURLPAUSE_RECV);
+      curl_easy_pause(neighbour->easy, CURLPAUSE_CONT);
+    }
+  }
+
   HttpSettings settings;
+  SocketSet sockets;
+  std::vector<SocketSet::Ready> ready;
+  std::optional<Clock::time_point> timer;  // libcurl's own
+  HttpTraffic traffic;
   CURLM* multi;
   std::vector<std::unique_ptr<HttpExchange>> all;
   std::vector<HttpExchange*> idle;
-  // Those that ended inside resume(), of which libcurl gives no message.
+  std::deque<HttpExchange*> waiting;  // not yet in libcurl's hands
+  Clock::time_point gate_until{};
+  // Those that ended without a message of libcurl's.
   std::vector<HttpExchange*> broken;
 };
 
@@ -289,31 +219,34 @@ HttpEngine::HttpEngine(HttpSettings settings)
 HttpEngine::~HttpEngine() = default;
 
 HttpExchange* HttpEngine::post(const std::string& url, const std::vector<std::string>& header_lines,
-                               std::string_view body, void* owner, HttpSink* sink) {
+                               std::string_view body, void* owner, HttpSink* sink,
+                               bool may_repeat) {
   auto* exchange = curl_->take();
-  exchange->owner = owner;
-  exchange->sink = sink;
-  for (const auto& line : header_lines) {
-    auto* longer = curl_slist_append(exchange->headers, line.c_str());
-    if (!longer) {
-      curl_->put_back(exchange);
-      throw std::bad_alloc();
+  exchange->state.owner = owner;
+  exchange->state.sink = sink;
+  exchange->state.may_repeat = may_repeat;
+  try {
+    for (const auto& line : header_lines) {
+      auto* longer = curl_slist_append(exchange->headers, line.c_str());
+      if (!longer) throw std::bad_alloc();
+      exchange->headers = longer;
     }
-    exchange->headers = longer;
+    curl_->waiting.push_back(exchange);
+  } catch (...) {
+    curl_->put_back(exchange);
+    throw;
   }
   CURL* easy = exchange->easy;
   curl_easy_setopt(easy, CURLOPT_URL, url.c_str());
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->headers);
   curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
   curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.data());
-  if (curl_multi_add_handle(curl_->multi, easy) != CURLM_OK) {
-    curl_->put_back(exchange);
-    throw std::bad_alloc();
-  }
   return exchange;
 }
 
 void HttpEngine::resume(HttpExchange* exchange) noexcept {
+  exchange->state.paused = false;
+  exchange->state.last_sign_of_life = Clock::now();
   if (curl_easy_pause(exchange->easy, CURLPAUSE_CONT) == CURLE_OK) return;
   if (std::find(curl_->broken.begin(), curl_->broken.end(), exchange) == curl_->broken.end()) {
     curl_->broken.push_back(exchange);  // take() made room
@@ -321,40 +254,57 @@ void HttpEngine::resume(HttpExchange* exchange) noexcept {
 }
 
 bool HttpEngine::cancel(HttpExchange* exchange) noexcept {
-  const bool sent = may_have_sent(*exchange);
+  const bool sent = exchange->may_have_sent();
   std::erase(curl_->broken, exchange);
-  curl_multi_remove_handle(curl_->multi, exchange->easy);
+  if (exchange->state.added) {
+    curl_->cut_short(exchange);
+  } else {
+    std::erase(curl_->waiting, exchange);
+  }
   curl_->put_back(exchange);
   return sent;
 }
 
-void HttpEngine::run(const Done& done) {
-  int running = 0;
-  curl_multi_perform(curl_->multi, &running);
-  int left = 0;
-  while (const CURLMsg* message = curl_multi_info_read(curl_->multi, &left)) {
-    if (message->msg != CURLMSG_DONE) continue;
-    CURL* easy = message->easy_handle;
-    const CURLcode code = message->data.result;
-    char* user = nullptr;
-    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &user);
-    auto* exchange = static_cast<HttpExchange*>(static_cast<void*>(user));
+std::optional<Clock::time_point> HttpEngine::last_sign_of_life(HttpExchange* exchange) noexcept {
+  auto& state = exchange->state;
+  if (!exchange->may_have_sent()) return std::nullopt;
+  curl_off_t uploaded = 0;
+  curl_easy_getinfo(exchange->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
+  if (state.paused || std::exchange(state.uploaded, uploaded) != uploaded) {
+    state.last_sign_of_life = Clock::now();
+  }
+  return state.last_sign_of_life;
+}
 
-    curl_->conclude(exchange, code, done);
+void HttpEngine::run(const Done& done) {
+  for (const auto& one : curl_->ready) {
+    curl_->act(one.socket, (one.readable ? CURL_CSELECT_IN : 0) |
+                               (one.writable ? CURL_CSELECT_OUT : 0) |
+                               (one.failed ? CURL_CSELECT_ERR : 0));
   }
-  while (!curl_->broken.empty()) {
-    curl_->conclude(curl_->broken.back(), CURLE_WRITE_ERROR, done);
+  curl_->ready.clear();
+  if (curl_->timer && *curl_->timer <= Clock::now()) {
+    curl_->timer.reset();
+    curl_->act(CURL_SOCKET_TIMEOUT, 0);
   }
+  curl_->start_waiting();
+  curl_->reap(done);
 }
 
 void HttpEngine::wait(std::chrono::milliseconds timeout) {
-  const auto longest = std::chrono::milliseconds(INT_MAX);
-  const auto time = std::clamp(timeout, std::chrono::milliseconds(0), longest);
-  curl_multi_poll(curl_->multi, nullptr, 0, static_cast<int>(time.count()), nullptr);
+  const auto now = Clock::now();
+  auto until = now + std::clamp(timeout, std::chrono::milliseconds(0), longest_wait);
+  if (curl_->timer) until = std::min(until, *curl_->timer);
+  if (curl_->may_start()) {
+    until = now;
+  } else if (!curl_->waiting.empty()) {
+    until = std::min(until, curl_->gate_until);
+  }
+  curl_->sockets.wait(std::chrono::ceil<std::chrono::milliseconds>(until - now), curl_->ready);
 }
 
 void HttpEngine::wake() noexcept {
-  curl_multi_wakeup(curl_->multi);
+  curl_->sockets.wake();
 }
 
 std::string HttpEngine::library_version() {

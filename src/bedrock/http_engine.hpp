@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,12 +41,14 @@ enum class HttpOutcome : std::uint8_t {
   too_large,       // the response is over max_response_bytes
   malformed,       // what came is not HTTP
   stopped,         // the exchange's sink wanted no more
+  proxy_refused,   // the proxy did not connect us; its status is the response's
 };
 
 struct HttpResult {
   HttpOutcome outcome = HttpOutcome::lost;
   HttpResponse response;    // what arrived of it
   bool sent = false;        // some of the request may have left
+  bool repeated = false;    // more than once
   const char* detail = "";  // libcurl's own words; static storage
 };
 
@@ -77,9 +80,12 @@ class HttpEngine {
 
   // Starts a POST of `body`, which has to stay where it is until the exchange is over. Header lines
   // are "Name: value"; the caller has checked them. `owner` comes back with the result. A sink has
-  // to live as long as the exchange. Nothing is sent before the next run().
+  // to live as long as the exchange. Nothing is sent before the next run(). `may_repeat` allows it
+  // to be sent once more, on another connection, when a kept one turns out to have been closed by
+  // the server just then, or when an HTTP/2 server says that it has not looked at it.
   HttpExchange* post(const std::string& url, const std::vector<std::string>& header_lines,
-                     std::string_view body, void* owner, HttpSink* sink = nullptr);
+                     std::string_view body, void* owner, HttpSink* sink = nullptr,
+                     bool may_repeat = false);
 
   // Goes on with a response whose sink said `wait`. Until then nothing more of it is read, and the
   // server has to wait as well.
@@ -88,6 +94,11 @@ class HttpEngine {
   // Ends an exchange at once and closes its connection, or its HTTP/2 stream. Tells whether some of
   // the request may have been sent.
   bool cancel(HttpExchange* exchange) noexcept;
+
+  // When something came, or left, for the last time; nothing while the request is not sent. To be
+  // paused by a sink is to be alive.
+  std::optional<std::chrono::steady_clock::time_point> last_sign_of_life(
+      HttpExchange* exchange) noexcept;
 
   // Does what can be done now and calls done(owner, result) for each exchange that is over; done()
   // may post() and cancel().

@@ -1,4 +1,5 @@
 // HTTP/2: many calls on one connection, and what may befall one stream or all of them.
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,34 @@ TEST_F(BedrockHttp2, ManyCallsShareAConnection) {
     EXPECT_NE(answer->text.find("prompt " + std::to_string(i)), std::string::npos);
     EXPECT_FALSE(answer->request_id.empty());
   }
+  EXPECT_EQ(server_.stats().connections, 1u);
+}
+
+TEST_F(BedrockHttp2, MoreCallsThanStreamsTakeMoreConnections) {
+  auto bedrock = client(trusting());
+  ASSERT_TRUE(ok(ask(bedrock)));
+  server_.hold();
+  auto futures = ask_many(bedrock, 256);
+  EXPECT_TRUE(wait_in_flight(256)) << server_.stats().in_flight;
+  server_.release();
+  for (auto& future : futures) EXPECT_TRUE(ok(future.get()));
+  EXPECT_LE(server_.stats().connections, 4u);
+}
+
+TEST_F(BedrockHttp2, CancellingEndsOneStreamAlone) {
+  auto bedrock = client(trusting());
+  server_.hold();
+  std::stop_source stop;
+  auto cancelled = bedrock.complete(ChatRequest("x"), {.stop_token = stop.get_token()});
+  auto others = ask_many(bedrock, 5);
+  EXPECT_TRUE(wait_in_flight(6));
+  stop.request_stop();
+  EXPECT_TRUE(fails_with(cancelled.get(), ErrorCode::cancelled));
+  EXPECT_TRUE(wait_until([this] { return server_.stats().aborted == 1; }));
+  EXPECT_EQ(server_.stats().in_flight, 5u);
+  server_.release();
+  for (auto& future : others) EXPECT_TRUE(ok(future.get()));
+  EXPECT_TRUE(ok(ask(bedrock)));
   EXPECT_EQ(server_.stats().connections, 1u);
 }
 
