@@ -81,9 +81,17 @@ struct BedrockOptions {
   // A whole call with its retries; models take minutes for long answers.
   std::chrono::milliseconds timeout{std::chrono::minutes(15)};
   std::chrono::milliseconds connect_timeout{10000};
-  // Attempts altogether; 0: AWS_MAX_ATTEMPTS, else 3. Retried as AWS's standard mode does:
-  // throttling, 5xx and lost connections with jittered backoff; a read time-out is not, since every
-  // attempt pays for a whole generation.
+  // The longest silence while an answer is awaited or read; 0: only `timeout` counts. complete()
+  // hears nothing until the whole answer is there, so its limit has to be longer than any answer
+  // takes. stream() hears from the model all the time.
+  std::chrono::milliseconds read_timeout{0};
+  std::chrono::milliseconds stream_read_timeout{std::chrono::minutes(5)};
+  // Whether such a silence is tried again (no stream is once it has begun). Each attempt may pay
+  // for a whole generation.
+  bool retry_read_timeouts = false;
+  // Attempts altogether; 0: AWS_MAX_ATTEMPTS, else the profile's max_attempts, else 3. Retried as
+  // AWS's standard mode does, whatever AWS_RETRY_MODE says: throttling, 5xx and lost connections
+  // with jittered backoff, within `timeout`.
   int max_attempts = 0;
   std::size_t max_response_bytes = std::size_t{32} << 20;
   // Exchanges at a time; further calls queue.

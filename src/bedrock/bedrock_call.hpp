@@ -54,6 +54,7 @@ struct BedrockCall : std::enable_shared_from_this<BedrockCall> {
   HttpExchange* exchange = nullptr;
   Timers::iterator deadline_timer{};
   Timers::iterator retry_timer{};
+  std::optional<Timers::iterator> silence_timer;  // while there is an exchange, perhaps
   // Of the attempt under way.
   CredentialsCache::Credentials credentials;
   std::chrono::seconds clock_offset{0};

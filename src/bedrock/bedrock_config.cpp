@@ -130,6 +130,12 @@ Result<BedrockConfig> resolve_options(BedrockOptions options, const Environment&
   if (options.connect_timeout <= std::chrono::milliseconds::zero()) {
     return invalid("connect_timeout: is not positive");
   }
+  if (options.read_timeout < std::chrono::milliseconds::zero()) {
+    return invalid("read_timeout: is negative");
+  }
+  if (options.stream_read_timeout < std::chrono::milliseconds::zero()) {
+    return invalid("stream_read_timeout: is negative");
+  }
   if (options.max_concurrent == 0) return invalid("max_concurrent: is 0");
   if (options.max_response_bytes == 0) return invalid("max_response_bytes: is 0");
 
@@ -190,6 +196,9 @@ Result<BedrockConfig> resolve_options(BedrockOptions options, const Environment&
   config.header_callback = std::move(options.header_callback);
   config.timeout = options.timeout;
   config.connect_timeout = options.connect_timeout;
+  config.read_timeout = options.read_timeout;
+  config.stream_read_timeout = options.stream_read_timeout;
+  config.retry_read_timeouts = options.retry_read_timeouts;
   config.max_response_bytes = options.max_response_bytes;
   config.max_concurrent = options.max_concurrent;
   config.context = std::make_shared<const CallbackContext>(

@@ -33,6 +33,9 @@ struct BedrockConfig {
   std::function<HeaderList()> header_callback;
   std::chrono::milliseconds timeout{0};
   std::chrono::milliseconds connect_timeout{0};
+  std::chrono::milliseconds read_timeout{0};  // 0: none, here and below
+  std::chrono::milliseconds stream_read_timeout{0};
+  bool retry_read_timeouts = false;
   int max_attempts = 0;
   std::size_t max_response_bytes = 0;
   std::size_t max_concurrent = 0;

@@ -86,6 +86,10 @@ Error timeout_error(const BedrockCall& call) {
           .maybe_applied = call.maybe_applied};
 }
 
+Milliseconds longest_silence(const BedrockConfig& config, const BedrockCall& call) {
+  return call.stream ? config.stream_read_timeout : config.read_timeout;
+}
+
 Error transport_error(const BedrockConfig& config, const HttpResult& result,
                       std::string_view what) {
   Error error{.code = ErrorCode::transport, .message = {}};
@@ -217,6 +221,7 @@ void BedrockLoop::sleep() {
   auto until = now + long_sleep;
   if (!deadlines_.empty()) until = std::min(until, deadlines_.begin()->first);
   if (!retry_timers_.empty()) until = std::min(until, retry_timers_.begin()->first);
+  if (!silence_timers_.empty()) until = std::min(until, silence_timers_.begin()->first);
   {
     const std::lock_guard lock(mutex_);
     if (!inbox_.empty()) return;
@@ -284,6 +289,49 @@ void BedrockLoop::fire_timers() {
     call->stage = Stage::queued;
     queue_.push_front(std::move(call));  // it has waited before
   }
+  while (!silence_timers_.empty() && silence_timers_.begin()->first <= now) {
+    on_silence_timer(CallPointer(silence_timers_.begin()->second));
+  }
+}
+
+void BedrockLoop::listen_from_now(BedrockCall& call) {
+  const auto limit = longest_silence(*config_, call);
+  if (limit <= Milliseconds::zero()) return;
+  const auto now = std::chrono::steady_clock::now();
+  call.silence_timer = silence_timers_.emplace(now + limit, call.shared_from_this());
+}
+
+void BedrockLoop::on_silence_timer(const CallPointer& pointer) {
+  auto& call = *pointer;
+  const auto limit = longest_silence(*config_, call);
+  const auto now = std::chrono::steady_clock::now();
+  // The wait for a connection has a limit of its own.
+  const auto last = engine_->last_sign_of_life(call.exchange).value_or(now);
+  auto timer = silence_timers_.extract(*call.silence_timer);
+  timer.key() = last + limit;
+  if (timer.key() > now) {
+    call.silence_timer = silence_timers_.insert(std::move(timer));
+    return;
+  }
+  call.silence_timer.reset();
+  engine_->cancel(call.exchange);
+  let_go_of_exchange(call);
+  if (call.stream && call.stream->whole()) return finish(call, call.stream->finish());
+  guarded(call, [&] {
+    on_failure(call,
+               {.code = ErrorCode::timeout,
+                .message = "nothing came from " + config_->endpoint.authority + " for " +
+                           std::to_string(limit.count()) + " ms",
+                .retryable = true,
+                .maybe_applied = true},
+               config_->retry_read_timeouts ? RetryKind::transient : RetryKind::never, {});
+  });
+}
+
+void BedrockLoop::let_go_of_exchange(BedrockCall& call) noexcept {
+  call.exchange = nullptr;
+  --running_;
+  if (call.silence_timer) silence_timers_.erase(*std::exchange(call.silence_timer, std::nullopt));
 }
 
 void BedrockLoop::start_queued() {
@@ -336,6 +384,7 @@ void BedrockLoop::attempt(BedrockCall& call) {
                                 retry_policy_.max_attempts() > 1);
   call.stage = Stage::running;
   ++running_;
+  listen_from_now(call);
 }
 
 std::vector<std::string> BedrockLoop::make_headers(BedrockCall& call, const HeaderList& extra) {
@@ -375,8 +424,7 @@ std::vector<std::string> BedrockLoop::make_headers(BedrockCall& call, const Head
 }
 
 void BedrockLoop::on_done(BedrockCall& call, HttpResult result) {
-  call.exchange = nullptr;
-  --running_;
+  let_go_of_exchange(call);
   if (result.repeated) {
     call.maybe_applied = true;
     log(LogLevel::info, "a kept connection had been closed; the request was sent again");
@@ -516,8 +564,8 @@ void BedrockLoop::finish(BedrockCall& call, Result<Completion> result) {
   if (call.stage == Stage::over) return;
   const auto alive = call.shared_from_this();
   if (call.exchange) {
-    const bool sent = engine_->cancel(std::exchange(call.exchange, nullptr));
-    --running_;
+    const bool sent = engine_->cancel(call.exchange);
+    let_go_of_exchange(call);
     if (sent && !result) {
       auto error = std::move(result).error();
       error.maybe_applied = true;

@@ -72,6 +72,10 @@ class BedrockLoop : public std::enable_shared_from_this<BedrockLoop> {
   void accept(CallPointer pointer);
   void on_credentials(Result<AwsCredentials> result);
   void fire_timers();
+  void listen_from_now(BedrockCall& call);
+  void on_silence_timer(const CallPointer& pointer);
+  // The exchange is over; nothing of it may be waited for any more.
+  void let_go_of_exchange(BedrockCall& call) noexcept;
   void start_queued();
   void start(const CallPointer& pointer);
   void attempt(BedrockCall& call);
@@ -113,6 +117,7 @@ class BedrockLoop : public std::enable_shared_from_this<BedrockLoop> {
   std::vector<CallPointer> awaiting_credentials_;
   BedrockCall::Timers deadlines_;  // holds every call that was accepted and is not over
   BedrockCall::Timers retry_timers_;
+  BedrockCall::Timers silence_timers_;
 };
 
 }  // namespace detail
