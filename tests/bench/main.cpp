@@ -28,7 +28,8 @@ constexpr Group groups[] = {
     {"near", near_hits},             // hits of the near cache
     {"near_hit_rate", near_hit_rates},
 #ifdef VALKEYCACHE_BENCH_SIGN
-    {"sign", sign},  // a request for Bedrock
+    {"sign", sign},        // a request for Bedrock
+    {"bedrock", bedrock},  // calls
 #endif
 };
 

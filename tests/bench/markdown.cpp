@@ -41,6 +41,9 @@ constexpr Line lines[] = {
     {"memory.in_flight", "memory for a get in flight", "bytes", 1},
     {"memory.idle_client", "memory for an idle client", "KiB", 1.0 / 1024},
     {"sign.4KiB", "sign a request of 4 KiB (beside SHA-256 of it)", "ns", 1},
+    {"bedrock.cpu", "a Bedrock call: processor time (beside libcurl alone)", "us", 1e-3},
+    {"bedrock.500_at_once", "500 Bedrock calls of 200 ms at once", "ms", 1},
+    {"bedrock.memory", "memory for a Bedrock call under way", "KiB", 1.0 / 1024},
 };
 
 std::string number(const nlohmann::json& value, double scale, const std::string& unit) {

@@ -24,7 +24,8 @@ foreach(share 1% 5% 20%)
   list(APPEND missing near.hit_rate.zipf.${share} near.hit_rate.zipf+scans.${share})
 endforeach()
 if(SIGN)
-  list(APPEND missing sign.4KiB)
+  list(APPEND missing sign.4KiB bedrock.memory bedrock.cpu_beyond_libcurl bedrock.cpu bedrock.call
+       bedrock.500_at_once)
 endif()
 
 file(READ "${RESULTS}" json)
