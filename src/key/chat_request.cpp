@@ -19,7 +19,6 @@ using detail::append_object;
 using detail::canonical_elements;
 using detail::canonical_json;
 using detail::canonical_members;
-using detail::CanonicalJson;
 using detail::fault_message;
 using detail::json_string;
 using detail::max_json_depth;

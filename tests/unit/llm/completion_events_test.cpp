@@ -32,6 +32,9 @@ std::vector<std::string> told(const Completion& completion) {
       case Type::tool_delta:
         lines.push_back(block + "tool " + event.text);
         break;
+      case Type::other_delta:
+        lines.push_back(block + "other " + event.json);
+        break;
       case Type::block_stop:
         lines.push_back(block + "end");
         break;
