@@ -70,9 +70,9 @@ class VALKEYCACHE_API CacheKey {
   // bytes will do.
   static Result<CacheKey> raw(std::vector<std::string> namespaces, std::string text);
 
-  [[nodiscard]] const std::string& text() const noexcept;
+  [[nodiscard]] const std::string& text() const;
   // All 64 hex digits of the digest of what was hashed; of a raw key, of its namespaces and text.
-  [[nodiscard]] const std::string& digest() const noexcept;
+  [[nodiscard]] const std::string& digest() const;
   [[nodiscard]] const std::vector<std::string>& namespaces() const noexcept;
   // True for the guide's form.
   [[nodiscard]] bool is_simple() const noexcept;
@@ -83,13 +83,12 @@ class VALKEYCACHE_API CacheKey {
   // it never goes to hooks or logs.
   [[nodiscard]] std::string explain() const;
 
-  friend bool operator==(const CacheKey& a, const CacheKey& b) noexcept {
-    return a.path() == b.path() && a.digest() == b.digest();
-  }
+  friend bool operator==(const CacheKey& a, const CacheKey& b) noexcept { return a.equals(b); }
 
  private:
   friend class CacheKeyBuilder;
   friend struct detail::KeyAccess;
+  [[nodiscard]] bool equals(const CacheKey& other) const noexcept;
   explicit CacheKey(std::shared_ptr<const detail::KeyData> data) noexcept
       : data_(std::move(data)) {}
   std::shared_ptr<const detail::KeyData> data_;

@@ -1,11 +1,15 @@
 #include "base/crypto.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <new>
 #include <utility>
 
+#define OPENSSL_SUPPRESS_DEPRECATED  // SHA256_*, see sha256_of_parts()
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/sha.h>
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -71,6 +75,16 @@ Sha256Digest with_context(F&& f) {
   return f(shared.context);
 }
 
+// Both digits of each byte.
+constexpr auto hex_pairs = [] {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::array<std::array<char, 2>, 256> pairs{};
+  for (std::size_t byte = 0; byte < pairs.size(); ++byte) {
+    pairs[byte] = {digits[byte >> 4], digits[byte & 15]};
+  }
+  return pairs;
+}();
+
 constexpr std::size_t block_size = 64;
 using Block = std::array<std::uint8_t, block_size>;
 
@@ -103,20 +117,29 @@ std::span<const std::uint8_t> as_bytes(std::string_view text) noexcept {
 
 }  // namespace
 
-Sha256Digest sha256(std::string_view data) {
-  return with_context([data](EVP_MD_CTX* context) {
-    start(context);
-    add(context, data.data(), data.size());
-    return result(context);
-  });
-}
-
+#if defined(OPENSSL_NO_DEPRECATED_3_0)
 Sha256Digest sha256_of_parts(std::initializer_list<std::string_view> parts) {
   return with_context([parts](EVP_MD_CTX* context) {
     start(context);
     for (const auto part : parts) add(context, part.data(), part.size());
     return result(context);
   });
+}
+#else
+// OpenSSL 3's way into the same code allocates and frees for each digest, which takes as long as
+// hashing a short prompt does.
+Sha256Digest sha256_of_parts(std::initializer_list<std::string_view> parts) {
+  SHA256_CTX context;
+  Sha256Digest digest;
+  bool ok = SHA256_Init(&context) == 1;
+  for (const auto part : parts) ok = ok && SHA256_Update(&context, part.data(), part.size()) == 1;
+  require(ok && SHA256_Final(digest.data(), &context) == 1);
+  return digest;
+}
+#endif
+
+Sha256Digest sha256(std::string_view data) {
+  return sha256_of_parts({data});
 }
 
 Sha256::Sha256() : context_(new_context()) {
@@ -195,12 +218,12 @@ Sha256Digest HmacSha256::finish() {
 }
 
 void append_hex(std::string& out, std::span<const std::uint8_t> bytes) {
-  static constexpr char digits[] = "0123456789abcdef";
-  auto at = out.size();
-  out.resize(at + 2 * bytes.size());
+  const auto size = out.size();
+  out.resize(size + 2 * bytes.size());
+  auto* at = out.data() + size;
   for (const auto byte : bytes) {
-    out[at++] = digits[byte >> 4];
-    out[at++] = digits[byte & 15];
+    std::memcpy(at, hex_pairs[byte].data(), 2);
+    at += 2;
   }
 }
 

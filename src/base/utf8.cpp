@@ -27,6 +27,8 @@ std::size_t sequence_length(const unsigned char* p, std::size_t left) noexcept {
   return 4;
 }
 
+constexpr std::uint64_t not_ascii = 0x8080808080808080U;  // in any of eight bytes
+
 }  // namespace
 
 std::size_t valid_utf8_prefix(std::string_view text) noexcept {
@@ -35,11 +37,17 @@ std::size_t valid_utf8_prefix(std::string_view text) noexcept {
   const auto* p = begin;
   while (p != end) {
     // Most text is ASCII for long stretches.
-    while (end - p >= 16) {
-      std::uint64_t words[2];
+    while (end - p >= 32) {
+      std::uint64_t words[4];
       std::memcpy(words, p, sizeof words);
-      if (((words[0] | words[1]) & 0x8080808080808080U) != 0) break;
-      p += 16;
+      if (((words[0] | words[1] | words[2] | words[3]) & not_ascii) != 0) break;
+      p += 32;
+    }
+    while (end - p >= 8) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, p, sizeof word);
+      if ((word & not_ascii) != 0) break;
+      p += 8;
     }
     if (p == end) break;
     const auto length = sequence_length(p, static_cast<std::size_t>(end - p));

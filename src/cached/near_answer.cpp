@@ -9,11 +9,14 @@
 namespace valkeycache::inline v0 {
 namespace detail {
 
+// Of the digest, where somebody asks for them: all, and the sixteen of a simple key.
+constexpr std::size_t shown_digits = 2 * sizeof(std::string) + 64 + 16;
+
 std::size_t NearAnswer::bytes() const noexcept {
   const auto& data = KeyAccess::data(key);
   return sizeof(NearAnswer) + entry.response.size() + entry.content.size() + entry.model.size() +
          entry.stop_reason.size() + entry.events.size() + entry.extra.size() + sizeof(KeyData) +
-         data.content.size() + data.path.size() + data.text.size() + data.digest_hex.size();
+         data.content.size() + data.path.size() + data.raw_text.size() + shown_digits;
 }
 
 bool NearAnswer::serves(const Sha256Digest& digest, const std::string& value,

@@ -1,5 +1,7 @@
 #include <valkeycache/cache_key.hpp>
 
+#include <algorithm>
+
 #include "base/json_string.hpp"
 #include "base/utf8.hpp"
 #include "key/key_data.hpp"
@@ -12,7 +14,6 @@ using detail::KeyData;
 using detail::KeyForm;
 
 constexpr std::size_t min_secret_bytes = 16;
-constexpr std::size_t simple_text_digits = 16;
 
 Error invalid(std::string message) {
   return {.code = ErrorCode::invalid_argument, .message = "CacheKey: " + std::move(message)};
@@ -80,30 +81,29 @@ std::string complete_content(const ChatRequest& request, const std::string& mode
   return content;
 }
 
-// The rest of a key whose form, content and namespaces are set.
-CacheKey finish(std::shared_ptr<KeyData> data, const std::string* secret, std::string text = {}) {
+// The rest of a key whose form, content, namespaces and, if it is raw, text are set.
+CacheKey finish(std::shared_ptr<KeyData> data, const std::string* secret) {
   data->keyed = secret != nullptr;
   data->digest =
       secret ? detail::hmac_sha256(*secret, data->content) : detail::sha256(data->content);
-  detail::append_hex(data->digest_hex, data->digest);
-  switch (data->form) {
-    case KeyForm::simple:
-      data->text.assign(data->digest_hex, 0, simple_text_digits);
-      break;
-    case KeyForm::complete:
-      data->text = data->digest_hex;
-      break;
-    case KeyForm::raw:
-      data->text = std::move(text);
-      break;
-  }
   const auto& namespaces =
       data->form == KeyForm::simple ? simple_namespaces() : data->own_namespaces;
-  std::size_t size = data->text.size();
+  std::size_t size = std::max(2 * data->digest.size(), data->raw_text.size());
   for (const auto& part : namespaces) size += part.size() + 1;
-  data->path.reserve(size);
-  for (const auto& part : namespaces) (data->path += part) += '/';
-  data->path += data->text;
+  auto& path = data->path;
+  path.reserve(size);
+  for (const auto& part : namespaces) (path += part) += '/';
+  switch (data->form) {
+    case KeyForm::simple:
+      detail::append_hex(path, data->simple_part());
+      break;
+    case KeyForm::complete:
+      detail::append_hex(path, data->digest);
+      break;
+    case KeyForm::raw:
+      path += data->raw_text;
+      break;
+  }
   return KeyAccess::make(std::move(data));
 }
 
@@ -183,14 +183,15 @@ Result<CacheKey> CacheKey::raw(std::vector<std::string> namespaces, std::string 
   for (const auto& part : namespaces) append(part);
   append(text);
   data->own_namespaces = std::move(namespaces);
-  return finish(std::move(data), nullptr, std::move(text));
+  data->raw_text = std::move(text);
+  return finish(std::move(data), nullptr);
 }
 
-const std::string& CacheKey::text() const noexcept {
-  return KeyAccess::data(*this).text;
+const std::string& CacheKey::text() const {
+  return KeyAccess::data(*this).text();
 }
-const std::string& CacheKey::digest() const noexcept {
-  return KeyAccess::data(*this).digest_hex;
+const std::string& CacheKey::digest() const {
+  return KeyAccess::data(*this).digest_hex();
 }
 const std::vector<std::string>& CacheKey::namespaces() const noexcept {
   return is_simple() ? simple_namespaces() : KeyAccess::data(*this).own_namespaces;
@@ -200,6 +201,11 @@ bool CacheKey::is_simple() const noexcept {
 }
 const std::string& CacheKey::path() const noexcept {
   return KeyAccess::data(*this).path;
+}
+bool CacheKey::equals(const CacheKey& other) const noexcept {
+  const auto& a = KeyAccess::data(*this);
+  const auto& b = KeyAccess::data(other);
+  return a.path == b.path && a.digest == b.digest;
 }
 std::string CacheKey::explain() const {
   return KeyAccess::data(*this).content;

@@ -3,9 +3,11 @@
 
 #include <valkeycache/cache_key.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,12 +20,35 @@ namespace detail {
 
 enum class KeyForm : std::uint8_t { simple, complete, raw };
 
+// The digits of a digest, written when they are first asked for: a look-up needs the first sixteen
+// at most, and those stand in its path. Thread-safe.
+class LazyHex {
+ public:
+  LazyHex() = default;
+  LazyHex(const LazyHex&) = delete;
+  LazyHex& operator=(const LazyHex&) = delete;
+  ~LazyHex() { delete text_.load(std::memory_order_relaxed); }
+
+  // `bytes` are the same in all calls.
+  [[nodiscard]] const std::string& of(std::span<const std::uint8_t> bytes) const {
+    const auto* text = text_.load(std::memory_order_acquire);
+    if (!text) {
+      auto made = std::make_unique<const std::string>(hex(bytes));
+      if (text_.compare_exchange_strong(text, made.get(), std::memory_order_acq_rel)) {
+        text = made.release();
+      }
+    }
+    return *text;
+  }
+
+ private:
+  mutable std::atomic<const std::string*> text_{nullptr};
+};
+
 struct KeyData {
   KeyForm form = KeyForm::raw;
   bool keyed = false;  // the digest is an HMAC under the caller's secret
   Sha256Digest digest{};
-  std::string digest_hex = {};
-  std::string text = {};
   std::string path = {};
   // What was hashed. Of a simple key the model's name is its first `model_size` bytes and the
   // prompt its last `prompt_size`.
@@ -31,6 +56,28 @@ struct KeyData {
   std::size_t model_size = 0;
   std::size_t prompt_size = 0;
   std::vector<std::string> own_namespaces = {};  // of all but simple keys, which share theirs
+  std::string raw_text = {};
+
+  [[nodiscard]] const std::string& digest_hex() const { return digest_hex_.of(digest); }
+  [[nodiscard]] const std::string& text() const {
+    switch (form) {
+      case KeyForm::simple:
+        return simple_text_.of(simple_part());
+      case KeyForm::complete:
+        return digest_hex();
+      case KeyForm::raw:
+        break;
+    }
+    return raw_text;
+  }
+  // What a simple key shows of its digest: 16 digits, as the Python guide does.
+  [[nodiscard]] std::span<const std::uint8_t> simple_part() const noexcept {
+    return std::span(digest).first<8>();
+  }
+
+ private:
+  LazyHex digest_hex_;
+  LazyHex simple_text_;
 };
 
 struct KeyAccess {

@@ -140,7 +140,7 @@ std::string raw_differ(const KeyData& a, const KeyData& b) {
       return texts_differ("namespace " + std::to_string(i), in_a[i], in_b[i]);
     }
   }
-  return texts_differ("the key text", a.text, b.text);
+  return texts_differ("the key text", a.raw_text, b.raw_text);
 }
 
 std::string_view name_of(KeyForm form) noexcept {

@@ -27,9 +27,9 @@ const std::array<unsigned char, 32>& process_secret() {
 
 std::string log_id(const CacheKey& key) {
   const auto& data = KeyAccess::data(key);
-  if (data.keyed) return data.digest_hex.substr(0, 2 * shown_bytes);
+  if (data.keyed) return data.digest_hex().substr(0, 2 * shown_bytes);
   const auto& secret = process_secret();
-  const auto mac = hmac_sha256(std::span<const std::uint8_t>(secret), data.digest_hex);
+  const auto mac = hmac_sha256(std::span<const std::uint8_t>(secret), data.digest_hex());
   return hex(std::span<const std::uint8_t>(mac).first(shown_bytes));
 }
 
