@@ -48,6 +48,39 @@ if(NOT TARGET valkeycache_test_base)
               "VALKEYCACHE_TEST_SERVER=\"${_valkeycache_server}\"")
 endif()
 
+# How everything under tests/ is compiled, benchmarks apart: quickly. The libraries keep the
+# preset's optimisation; in the tests' own code it, and the sanitizers' checks written out at each
+# place, would cost several times what they save when the tests run.
+function(valkeycache_compile_as_test target)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
+  target_compile_features(${target} PRIVATE cxx_std_20)
+  valkeycache_set_warnings(${target})
+  if(CMAKE_BUILD_TYPE STREQUAL "Debug" AND CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
+    target_compile_options(${target} PRIVATE -O0)
+    if(VALKEYCACHE_SANITIZE MATCHES "address" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      target_compile_options(${target}
+                             PRIVATE "SHELL:--param asan-instrumentation-with-call-threshold=0")
+    endif()
+  endif()
+  if(TARGET valkeycache_precompiled AND NOT target STREQUAL valkeycache_precompiled)
+    target_precompile_headers(${target} REUSE_FROM valkeycache_precompiled)
+  endif()
+endfunction()
+
+# Reading GoogleTest and the standard library is a third of the work for a test's source.
+if(VALKEYCACHE_PRECOMPILE AND NOT TARGET valkeycache_precompiled)
+  file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/precompiled.cpp" "")
+  add_library(valkeycache_precompiled OBJECT "${CMAKE_CURRENT_BINARY_DIR}/precompiled.cpp")
+  target_link_libraries(valkeycache_precompiled PRIVATE valkeycache_test_base GTest::gmock)
+  valkeycache_compile_as_test(valkeycache_precompiled)
+  target_precompile_headers(
+    valkeycache_precompiled PRIVATE
+    <algorithm> <atomic> <chrono> <condition_variable> <deque> <fstream> <functional> <future> <map>
+    <memory> <mutex> <optional> <random> <set> <sstream> <stop_token> <string> <string_view> <thread>
+    <unordered_map> <utility> <variant> <vector>
+    <gmock/gmock.h> <gtest/gtest.h> <nlohmann/json.hpp>)
+endif()
+
 function(valkeycache_add_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "ONE_PROCESS;NO_MAIN" "TIMEOUT" "SOURCES;LIBS;LABELS")
   if(arg_UNPARSED_ARGUMENTS OR NOT arg_SOURCES)
@@ -58,18 +91,11 @@ function(valkeycache_add_test name)
   endif()
 
   add_executable(${name} ${arg_SOURCES})
-  set_target_properties(${name} PROPERTIES CXX_EXTENSIONS OFF)
-  target_compile_features(${name} PRIVATE cxx_std_20)
   target_link_libraries(${name} PRIVATE ${arg_LIBS} valkeycache_test_base GTest::gmock)
   if(NOT arg_NO_MAIN)
     target_link_libraries(${name} PRIVATE GTest::gmock_main)
   endif()
-  valkeycache_set_warnings(${name})
-  if(VALKEYCACHE_SANITIZE)
-    # The libraries keep the preset's optimisation. Of the tests' own code it would take most of the
-    # build's time: the sanitizers' checks in it are three times as dear to optimise as to run.
-    target_compile_options(${name} PRIVATE -O0)
-  endif()
+  valkeycache_compile_as_test(${name})
 
   if(arg_ONE_PROCESS)
     add_test(NAME ${name} COMMAND ${name})

@@ -57,8 +57,8 @@ enum class BedrockAuth : std::uint8_t {
 struct BedrockOptions {
   // Model id, inference profile or ARN for requests that name none.
   std::string model = {};
-  // Empty: AWS_REGION, AWS_DEFAULT_REGION, the profile's region, then the region that EC2's instance
-  // metadata name (unless AWS_EC2_METADATA_DISABLED is true). No region is an error.
+  // Empty: AWS_REGION, AWS_DEFAULT_REGION, the profile's region, then the region that EC2's
+  // instance metadata name (unless AWS_EC2_METADATA_DISABLED is true). No region is an error.
   std::string region = {};
   // Scheme, host, port and an optional base path, e.g. "https://gateway.example/bedrock". Empty:
   // AWS_ENDPOINT_URL_BEDROCK_RUNTIME, AWS_ENDPOINT_URL, else the region's own.

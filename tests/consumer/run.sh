@@ -168,7 +168,7 @@ step_add_subdirectory() {
   local copy="$VC_WORK/sub-copy" here="$VC_SOURCE/tests/consumer" prefix="$VC_WORK/sub-prefix"
   copy_sources "$copy"
   CCACHE_BASEDIR="$copy" build "$here/add_subdirectory" "$copy/build/x" \
-    "-DVALKEYCACHE_SOURCE=$copy" "-DVALKEYCACHE_WERROR=$VC_WERROR"
+    "-DVALKEYCACHE_SOURCE=$copy" "-DVALKEYCACHE_WERROR=$VC_WERROR" -DVALKEYCACHE_BEDROCK=OFF
   expect_version "$copy/build/x/cache_only" "$copy/build/x/own_model"
 
   rm -rf "$prefix"
