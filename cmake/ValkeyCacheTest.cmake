@@ -63,6 +63,10 @@ function(valkeycache_compile_as_test target)
     endif()
   endif()
   if(TARGET valkeycache_precompiled AND NOT target STREQUAL valkeycache_precompiled)
+    # A precompiled header serves where nothing is defined otherwise.
+    target_compile_definitions(
+      ${target} PRIVATE $<TARGET_PROPERTY:GTest::gmock,INTERFACE_COMPILE_DEFINITIONS>
+                        $<TARGET_PROPERTY:GTest::gtest,INTERFACE_COMPILE_DEFINITIONS>)
     target_precompile_headers(${target} REUSE_FROM valkeycache_precompiled)
   endif()
 endfunction()

@@ -169,7 +169,7 @@ Asked ask(const SourceContext& context) {
 }
 
 void extend(AwsCredentials& credentials) {
-  using namespace std::chrono;
+  using std::chrono::seconds;
   static thread_local std::minstd_rand random{std::random_device()()};
   const seconds further(std::uniform_int_distribution<int>(5 * 60, 10 * 60)(random));
   const auto until = SystemClock::now() + further;

@@ -47,7 +47,6 @@ class Parts {
 }  // namespace
 
 std::optional<std::chrono::system_clock::time_point> parse_iso8601(std::string_view text) noexcept {
-  using namespace std::chrono;
   Parts parts(text);
   const int year_number = parts.number(4);
   parts.expect("-");
@@ -64,7 +63,7 @@ std::optional<std::chrono::system_clock::time_point> parse_iso8601(std::string_v
     if (!is_digit(parts.front())) return std::nullopt;
     parts.skip_digits();
   }
-  minutes offset{0};
+  std::chrono::minutes offset{0};
   const char sign = parts.front();
   if (sign == '+' || sign == '-') {
     parts.expect("+-");
@@ -72,20 +71,23 @@ std::optional<std::chrono::system_clock::time_point> parse_iso8601(std::string_v
     parts.take(":");
     const int offset_minutes = parts.number(2);
     if (offset_hours > 23 || offset_minutes > 59) return std::nullopt;
-    offset = hours(offset_hours) + minutes(offset_minutes);
+    offset = std::chrono::hours(offset_hours) + std::chrono::minutes(offset_minutes);
     if (sign == '-') offset = -offset;
   } else {
     parts.expect("Zz");
   }
-  const year_month_day date(year(year_number), month(static_cast<unsigned>(month_number)),
-                            day(static_cast<unsigned>(day_number)));
+  namespace chrono = std::chrono;
+  const chrono::year_month_day date(chrono::year(year_number),
+                                    chrono::month(static_cast<unsigned>(month_number)),
+                                    chrono::day(static_cast<unsigned>(day_number)));
   // 60 is a leap second.
   if (!parts.good_end() || !date.ok() || year_number < 1970 || hour > 23 || minute > 59 ||
       second > 60) {
     return std::nullopt;
   }
-  if (year_number >= 2200) return sys_days(year(2200) / January / 1);
-  return sys_days(date) + hours(hour) + minutes(minute) + seconds(second) - offset;
+  if (year_number >= 2200) return chrono::sys_days(chrono::year(2200) / chrono::January / 1);
+  return chrono::sys_days(date) + chrono::hours(hour) + chrono::minutes(minute) +
+         chrono::seconds(second) - offset;
 }
 
 }  // namespace detail
