@@ -63,10 +63,8 @@ function(valkeycache_compile_as_test target)
     endif()
   endif()
   if(TARGET valkeycache_precompiled AND NOT target STREQUAL valkeycache_precompiled)
-    # A precompiled header serves where nothing is defined otherwise.
-    target_compile_definitions(
-      ${target} PRIVATE $<TARGET_PROPERTY:GTest::gmock,INTERFACE_COMPILE_DEFINITIONS>
-                        $<TARGET_PROPERTY:GTest::gtest,INTERFACE_COMPILE_DEFINITIONS>)
+    # It serves where the same things are defined.
+    target_link_libraries(${target} PRIVATE valkeycache_test_base GTest::gmock)
     target_precompile_headers(${target} REUSE_FROM valkeycache_precompiled)
   endif()
 endfunction()
