@@ -10,10 +10,13 @@
 #include <valkeycache/future.hpp>
 #include <valkeycache/hooks.hpp>
 #include <valkeycache/llm.hpp>
+#include <valkeycache/observer.hpp>
 #include <valkeycache/result.hpp>
+#include <valkeycache/stats.hpp>
 #include <valkeycache/ttl.hpp>
 #include <valkeycache/valkey_cache.hpp>
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -126,6 +129,11 @@ struct CachedLlmAdvanced {
   // model's either.
   Executor executor = {};
   LogHook log = {};
+
+  // What tokens cost. Empty: tokens are summed, costs stay 0.
+  PriceTable prices = {};
+  // Told of each call; see CallObserver for what it may do. Empty: nobody is, at no cost.
+  CallObserver observer = {};
 };
 
 struct CachedLlmOptions {
@@ -189,6 +197,22 @@ struct CachedLlmStats {
   std::uint64_t unsupported_entries = 0;
   bool breaker_open = false;
   std::uint64_t breaker_trips = 0;
+
+  std::uint64_t failed = 0;  // calls that ended with an error, whatever it was
+  // Tokens of models' answers, also of those whose callers had gone, and tokens that entries
+  // spared. One is no part of the other.
+  TokenTotals consumed = {};
+  TokenTotals avoided = {};
+  // The same by CachedLlmAdvanced::prices.
+  double consumed_cost = 0;
+  double avoided_cost = 0;
+  std::string currency = {};
+  std::uint64_t unpriced = 0;  // answers and hits that are in no cost: their model has no price
+  // CachedAnswer::total_ms by AnswerSource.
+  std::array<LatencyHistogram, 6> latency = {};
+  [[nodiscard]] const LatencyHistogram& latency_of(AnswerSource source) const noexcept {
+    return latency[static_cast<std::size_t>(source)];
+  }
 };
 
 namespace detail {

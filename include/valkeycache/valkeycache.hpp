@@ -9,6 +9,8 @@
 #include <valkeycache/future.hpp>
 #include <valkeycache/hooks.hpp>
 #include <valkeycache/llm.hpp>
+#include <valkeycache/observer.hpp>
 #include <valkeycache/result.hpp>
+#include <valkeycache/stats.hpp>
 #include <valkeycache/ttl.hpp>
 #include <valkeycache/valkey_cache.hpp>

@@ -6,6 +6,7 @@
 
 #include "cached/admission.hpp"
 #include "cached/near_answer.hpp"
+#include "cached/observe.hpp"
 #include "key/key_data.hpp"
 
 namespace valkeycache::inline v0 {
@@ -95,7 +96,23 @@ void Call::guarded(Step step) noexcept {
 }
 
 void Call::end(Error error) {
-  complete(std::move(error));
+  finish(std::move(error));
+}
+
+void Call::end_watched(FutureState<CachedAnswer>& call, Error error) {
+  static_cast<Call&>(call).end(std::move(error));
+}
+
+void Call::finish(Result<CachedAnswer> result) noexcept {
+  if (!claim()) return;
+  CallFacts facts{.started = started_, .model = shared_->identity.model};
+  if (request_) {
+    facts.key = &request_->key;
+    facts.model = model_name();
+  }
+  call_ended(*shared_, facts, result);
+  FutureState::store(std::move(result));
+  publish();
 }
 
 double Call::ms_since(Clock::time_point then) {
@@ -291,7 +308,7 @@ void Call::hit(Entry entry, const CacheKey& key, AnswerSource source) {
   answer.stop_reason = std::move(entry.stop_reason);
   answer.model = std::move(entry.model);
   answer.key = key;
-  complete(std::move(answer));
+  finish(std::move(answer));
 }
 
 // The core is let go before anything is published: a program that leaves main with its answer in
@@ -334,6 +351,7 @@ void Call::answered(Result<Completion> completion) {
     shared_->counters.model_errors.add();
     return end(std::move(completion).error());
   }
+  shared_->meter.spent(completion->usage, model_name());
   store(*completion);
 
   CachedAnswer answer;
@@ -350,7 +368,7 @@ void Call::answered(Result<Completion> completion) {
   answer.stop_reason = std::move(completion->stop_reason);
   answer.model = model_name();
   answer.key = request_->key;
-  complete(std::move(answer));
+  finish(std::move(answer));
 }
 
 void Call::store(const Completion& completion) {

@@ -36,6 +36,9 @@ class Call final : public FutureState<CachedAnswer> {
   static Future<CachedAnswer> start(const std::shared_ptr<CachedLlmCore>& core,
                                     const ChatRequest& request, AskOptions options);
 
+  // By the watchdog, which watches nothing else.
+  static void end_watched(FutureState<CachedAnswer>& call, Error error);
+
   // Use start().
   Call(const std::shared_ptr<CachedLlmCore>& core, AskOptions options);
 
@@ -70,6 +73,8 @@ class Call final : public FutureState<CachedAnswer> {
   void store(const Completion& completion);
   Rejection encode(const Completion& completion, std::string& bytes);
   void end(Error error);
+  // Every end but the first one is ignored.
+  void finish(Result<CachedAnswer> result) noexcept;
 
   // Runs a step; what it throws (memory, a user's copy constructor) ends the call.
   template <class Step>

@@ -121,6 +121,7 @@ void CachedLlmCore::probe() const {
 
 CachedLlmStats CachedLlmCore::stats() const {
   auto stats = shared_->counters.read();
+  shared_->meter.read(stats);
   stats.breaker_open = shared_->breaker.is_open();
   stats.breaker_trips = shared_->breaker.trips();
   return stats;

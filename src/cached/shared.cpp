@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/fork.hpp"
+#include "cached/call.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -56,7 +57,8 @@ CallShared::CallShared(CachedLlmOptions chosen, CacheIdentity model_identity,
           CallbackContext{.executor = options.advanced.executor, .log = options.advanced.log})),
       fork_generation_made(fork_generation()),
       unusable(first_fault(options)),
-      breaker(options.advanced.breaker_failures, options.advanced.breaker_open) {}
+      breaker(options.advanced.breaker_failures, options.advanced.breaker_open),
+      watchdog(&Call::end_watched) {}
 
 bool CallShared::forked() const noexcept {
   return fork_generation() != fork_generation_made;

@@ -15,6 +15,7 @@
 
 #include "cached/breaker.hpp"
 #include "cached/counters.hpp"
+#include "cached/meter.hpp"
 #include "cached/watchdog.hpp"
 
 namespace valkeycache::inline v0 {
@@ -48,6 +49,7 @@ struct CallShared {
   std::optional<Error> unusable;
 
   Counters counters;
+  Meter meter{options.advanced.prices};
   Breaker breaker;
   Watchdog watchdog;
   std::atomic<std::size_t> pending_stores{0};
@@ -55,6 +57,7 @@ struct CallShared {
   std::atomic<bool> told_foreign{false};
   std::atomic<bool> told_no_stop_reason{false};
   std::atomic<bool> told_predicate_threw{false};
+  std::atomic<bool> told_observer_threw{false};
 
   [[nodiscard]] const CachedLlmAdvanced& advanced() const noexcept { return options.advanced; }
   [[nodiscard]] bool forked() const noexcept;

@@ -45,6 +45,7 @@ struct Watchdog::State {
   std::set<std::pair<TimePoint, const Watched*>> deadlines;
   std::vector<Ref<Watched>> cancelled;
   bool closing = false;
+  End end = nullptr;  // set once
   // Counts the reasons to look again.
   std::atomic<std::uint32_t> signal{0};
 
@@ -61,7 +62,9 @@ struct Watchdog::State {
   }
 };
 
-Watchdog::Watchdog() : state_(std::make_shared<State>()) {}
+Watchdog::Watchdog(End end) : state_(std::make_shared<State>()) {
+  state_->end = end;
+}
 
 Watchdog::~Watchdog() = default;
 
@@ -118,7 +121,7 @@ void Watchdog::run(const std::shared_ptr<State>& state) noexcept {
       if (!state->deadlines.empty()) next = state->deadlines.begin()->first;
     }
     if (!ended.empty()) {
-      for (auto& [call, error] : ended) call->complete(std::move(error));
+      for (auto& [call, error] : ended) state->end(*call, std::move(error));
       ended.clear();
       continue;
     }
@@ -138,7 +141,7 @@ void Watchdog::close() noexcept {
     thread = std::move(thread_);
     state_->wake();
   }
-  for (auto& call : left) call->complete(closed());
+  for (auto& call : left) state_->end(*call, closed());
   left.clear();
   if (thread) {
     // A continuation on the watchdog's thread may have dropped the last CachedLlm.
@@ -153,7 +156,7 @@ void Watchdog::close() noexcept {
     const std::lock_guard lock(state_->mutex);
     left.swap(state_->cancelled);
   }
-  for (auto& call : left) call->complete(cancelled());
+  for (auto& call : left) state_->end(*call, cancelled());
 }
 
 void Watchdog::leak() {

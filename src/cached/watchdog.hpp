@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -22,7 +23,11 @@ class Watchdog {
   using Watched = FutureState<CachedAnswer>;
   using TimePoint = std::chrono::steady_clock::time_point;
 
-  Watchdog();
+  // Ends a call that is watched; it may have been ended already.
+  using End = void (*)(Watched& call, Error error);
+  static void complete(Watched& call, Error error) { call.complete(std::move(error)); }
+
+  explicit Watchdog(End end = &complete);
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
   // close() must have come first.

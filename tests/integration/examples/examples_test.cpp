@@ -196,6 +196,14 @@ TEST_F(Examples, UnitTestYourApp) {
   EXPECT_EQ(server_.command({"DBSIZE"}).integer, 0);
 }
 
+TEST_F(Examples, Spans) {
+  const auto printed = run("spans");
+  EXPECT_THAT(printed, StartsWith(R"({"resourceSpans":[)"));
+  EXPECT_THAT(printed, HasSubstr(R"("key":"valkeycache.source","value":{"stringValue":"model"})"));
+  EXPECT_THAT(printed, HasSubstr(R"("key":"valkeycache.source","value":{"stringValue":"valkey"})"));
+  EXPECT_THAT(printed, Not(HasSubstr("ello")));
+}
+
 const std::string on_the_loop =
     "you said: question 1, on the loop\nyou said: question 2, on the loop\n"
     "you said: question 3, on the loop\n";

@@ -1,0 +1,276 @@
+// What is measured of calls, told to the observer, and printed for Prometheus.
+#include <valkeycache/cached_llm.hpp>
+
+#include <cmath>
+#include <map>
+#include <mutex>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "cached/meter.hpp"
+#include "unit/cached/ask_support.hpp"
+
+namespace valkeycache {
+namespace {
+
+using namespace std::chrono_literals;
+using test::adds_up;
+using test::answer_of;
+using test::cached;
+using test::FakeLlm;
+using test::fresh_cache;
+using test::LogKeeper;
+using test::ok;
+using test::settled;
+
+CachedLlmOptions priced() {
+  CachedLlmOptions options;
+  options.advanced.prices = {.currency = "EUR",
+                             .models = {{"fake-model", {.input = 1e6, .output = 2e6}}}};
+  return options;
+}
+
+TEST(Observe, TokensAndCostsSpentAndSparedAreApart) {
+  const auto cache = fresh_cache();
+  const auto llm = cached(cache, FakeLlm::saying(answer_of("a")), priced());
+  ASSERT_TRUE(ok(llm.ask("x").get()));
+  ASSERT_TRUE(settled(cache));
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(llm.ask("x").get()->cached);
+  const auto stats = llm.stats();
+  EXPECT_EQ(stats.consumed, (TokenTotals{.input = 7, .output = 11}));
+  EXPECT_EQ(stats.avoided, (TokenTotals{.input = 14, .output = 22}));
+  EXPECT_DOUBLE_EQ(stats.consumed_cost, 29);
+  EXPECT_DOUBLE_EQ(stats.avoided_cost, 58);
+  EXPECT_EQ(stats.currency, "EUR");
+  EXPECT_EQ(stats.unpriced, 0U);
+  EXPECT_EQ(stats.latency_of(AnswerSource::model).count(), 1U);
+  EXPECT_EQ(stats.latency_of(AnswerSource::valkey).count(), 2U);
+  EXPECT_GT(stats.latency_of(AnswerSource::valkey).sum_seconds, 0);
+  EXPECT_TRUE(adds_up(stats));
+}
+
+TEST(Observe, AModelWithoutAPriceIsCounted) {
+  auto options = priced();
+  options.advanced.prices.models = {{"another", {.input = 1}}};
+  const auto llm = cached(fresh_cache(), FakeLlm::saying(answer_of("a")), options);
+  ASSERT_TRUE(ok(llm.ask("x").get()));
+  EXPECT_EQ(llm.stats().unpriced, 1U);
+  EXPECT_EQ(llm.stats().consumed_cost, 0);
+}
+
+TEST(Observe, BucketsHoldWhatTheirBoundsSay) {
+  EXPECT_EQ(detail::latency_bucket(0), 0U);
+  EXPECT_EQ(detail::latency_bucket(1000), 0U);
+  EXPECT_EQ(detail::latency_bucket(1001), 1U);
+  EXPECT_EQ(detail::latency_bucket(2000), 1U);
+  EXPECT_EQ(detail::latency_bucket(2001), 2U);
+  EXPECT_EQ(detail::latency_bucket(~std::uint64_t{0}), LatencyHistogram::bucket_count - 1);
+  for (std::size_t i = 0; i + 1 < LatencyHistogram::bucket_count; ++i) {
+    const auto bound = std::uint64_t{1000} << i;
+    EXPECT_EQ(detail::latency_bucket(bound), i);
+    EXPECT_DOUBLE_EQ(LatencyHistogram::bound(i), static_cast<double>(bound) / 1e9);
+  }
+  EXPECT_TRUE(std::isinf(LatencyHistogram::bound(LatencyHistogram::bucket_count - 1)));
+}
+
+// Keeps what it was told, as lines.
+class LineKeeper {
+ public:
+  CallObserver observer() {
+    return json_lines([this](std::string_view line) {
+      const std::lock_guard lock(mutex_);
+      lines_.emplace_back(line);
+    });
+  }
+  std::vector<std::string> lines() const {
+    const std::lock_guard lock(mutex_);
+    return lines_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::string> lines_;
+};
+
+bool holds(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST(Observe, EachCallIsToldOnceAndWithoutText) {
+  LineKeeper keeper;
+  auto options = priced();
+  options.advanced.observer = keeper.observer();
+  const auto cache = fresh_cache();
+  const auto llm = cached(cache, FakeLlm::saying(answer_of("secret answer")), options);
+  ASSERT_TRUE(ok(llm.ask("secret question").get()));
+  ASSERT_TRUE(settled(cache));
+  ASSERT_TRUE(ok(llm.ask("secret question").get()));
+  EXPECT_FALSE(llm.ask("absent", {.cache_only = true}).get());
+  EXPECT_FALSE(llm.ask("  ").get());
+
+  const auto lines = keeper.lines();
+  ASSERT_EQ(lines.size(), 4U);
+  EXPECT_TRUE(holds(lines[0], R"("source":"model","cache_status":"miss")")) << lines[0];
+  EXPECT_TRUE(holds(lines[0], R"("cost":29.0)"));
+  EXPECT_TRUE(holds(lines[0], R"("response_bytes":13)"));
+  EXPECT_TRUE(holds(lines[1], R"("source":"valkey","cache_status":"hit")")) << lines[1];
+  EXPECT_TRUE(holds(lines[1], R"("avoided_cost":29.0)"));
+  EXPECT_TRUE(holds(lines[2], R"("error":"cache_miss","key":")")) << lines[2];
+  EXPECT_TRUE(holds(lines[3], R"("error":"invalid_argument","model":)")) << lines[3];
+  const auto digest = llm.key_of("secret question")->text();
+  for (const auto& line : lines) {
+    EXPECT_FALSE(holds(line, "secret")) << line;
+    EXPECT_FALSE(holds(line, digest)) << line;
+    EXPECT_FALSE(holds(line, "\n"));
+  }
+  EXPECT_EQ(llm.stats().failed, 2U);
+}
+
+TEST(Observe, CallsEndedFromOutsideAreToldOnce) {
+  LineKeeper keeper;
+  CachedLlmOptions options;
+  options.advanced.observer = keeper.observer();
+  const auto model = FakeLlm::manual();
+  const auto llm = cached(fresh_cache(), model, options);
+  std::stop_source stop;
+  auto answer = llm.ask("x", {.stop_token = stop.get_token()});
+  ASSERT_TRUE(model->wait_for_calls(1));
+  stop.request_stop();
+  EXPECT_TRUE(test::fails_with(answer.get(), ErrorCode::cancelled));
+  model->answer(0, answer_of("late"));
+  ASSERT_EQ(keeper.lines().size(), 1U);
+  EXPECT_TRUE(holds(keeper.lines()[0], R"("error":"cancelled")"));
+  EXPECT_EQ(llm.stats().consumed.output, 11U) << "it has been paid for";
+}
+
+TEST(Observe, AnObserverThatThrowsBreaksNothing) {
+  LogKeeper log;
+  CachedLlmOptions options;
+  options.advanced.log = log.hook();
+  options.advanced.observer = [](const CallRecord&) {
+    throw std::runtime_error("no");
+  };
+  const auto llm = cached(fresh_cache(), FakeLlm::saying(answer_of("a")), options);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(ok(llm.ask("x").get()));
+  EXPECT_EQ(log.count("observer threw"), 1);
+}
+
+// Reads the text format and refuses what is not in it.
+struct Exposition {
+  std::map<std::string, std::string> types;
+  std::map<std::string, double> samples;  // name{labels} as written
+  std::vector<std::string> faults;
+
+  explicit Exposition(const std::string& text) {
+    static const std::regex head(R"(# (HELP|TYPE) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.+))");
+    static const std::regex sample(
+        R"re(([a-zA-Z_:][a-zA-Z0-9_:]*)(\{((?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\"n])*",?)*)\})? (\S+))re");
+    if (text.empty() || text.back() != '\n') faults.emplace_back("no newline at the end");
+    std::istringstream lines(text);
+    std::set<std::string> done;
+    std::string line, family, help;
+    while (std::getline(lines, line)) {
+      std::smatch m;
+      if (std::regex_match(line, m, head)) {
+        if (m[1] == "HELP") {
+          help = m[2];
+          continue;
+        }
+        family = m[2];
+        if (help != family) faults.push_back("TYPE without HELP: " + line);
+        if (!done.insert(family).second) faults.push_back("twice: " + line);
+        types[family] = m[3];
+        if (m[3] == "counter" && !family.ends_with("_total"))
+          faults.push_back("no _total: " + line);
+      } else if (std::regex_match(line, m, sample)) {
+        const std::string name = m[1];
+        const bool histogram = types[family] == "histogram";
+        const bool good = histogram ? name == family + "_bucket" || name == family + "_sum" ||
+                                          name == family + "_count"
+                                    : name == family;
+        if (!good) faults.push_back("of no family: " + line);
+        if (m[2] == "{}" || m[3].str().ends_with(',')) faults.push_back("labels: " + line);
+        std::size_t used = 0;
+        const std::string number = m[4];
+        const auto value = std::stod(number, &used);
+        if (used != number.size() || value < 0) faults.push_back("value: " + line);
+        if (!samples.emplace(name + m[2].str(), value).second) faults.push_back("twice: " + line);
+        if (name.ends_with("_bucket")) cumulative(line, value);
+        if (name.ends_with("_count") && (last_ != value || !infinite_)) {
+          faults.push_back("not the +Inf bucket's: " + line);
+        }
+        if (histogram && name.ends_with("_count")) last_ = last_bound_ = -1;
+      } else {
+        faults.push_back("unreadable: " + line);
+      }
+    }
+  }
+  double operator[](const std::string& sample) const {
+    const auto at = samples.find(sample);
+    return at == samples.end() ? -1 : at->second;
+  }
+
+ private:
+  void cumulative(const std::string& line, double value) {
+    static const std::regex le(R"re(le="([^"]+)")re");
+    std::smatch m;
+    if (!std::regex_search(line, m, le)) return faults.push_back("no le: " + line);
+    infinite_ = m[1] == "+Inf";
+    const auto bound = infinite_ ? HUGE_VAL : std::stod(m[1]);
+    if (bound <= last_bound_ || value < last_) faults.push_back("not cumulative: " + line);
+    last_bound_ = bound;
+    last_ = value;
+  }
+  double last_ = -1, last_bound_ = -1;
+  bool infinite_ = false;
+};
+
+TEST(Prometheus, TheTextIsWellFormedAndTrue) {
+  const auto cache = fresh_cache();
+  const auto llm = cached(cache, FakeLlm::saying(answer_of("a")), priced());
+  ASSERT_TRUE(ok(llm.ask("x").get()));
+  ASSERT_TRUE(settled(cache));
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(ok(llm.ask("x").get()));
+  const Exposition page(prometheus_text(llm.stats()));
+  EXPECT_EQ(page.faults, std::vector<std::string>{});
+  EXPECT_EQ(page["valkeycache_calls_total"], 4);
+  EXPECT_EQ(page["valkeycache_hits_total"], 3);
+  EXPECT_EQ(page[R"(valkeycache_tokens_avoided_total{kind="output"})"], 33);
+  EXPECT_EQ(page[R"(valkeycache_cost_avoided_total{currency="EUR"})"], 87);
+  EXPECT_EQ(page[R"(valkeycache_call_duration_seconds_count{source="valkey"})"], 3);
+  EXPECT_EQ(page[R"(valkeycache_call_duration_seconds_bucket{source="valkey",le="+Inf"})"], 3);
+  EXPECT_EQ(page[R"(valkeycache_rejected_total{reason="predicate"})"], 0);
+}
+
+TEST(Prometheus, LabelsAreEscapedAndBadNamesLeftOut) {
+  CachedLlmStats stats;
+  stats.currency = "a\"b";
+  const auto text = prometheus_text(
+      stats,
+      {{"app", "a\\b\"c\nd"}, {"app", "again"}, {"le", "x"}, {"__x", "y"}, {"1a", "z"}, {"", "e"}});
+  const Exposition page(text);
+  EXPECT_EQ(page.faults, std::vector<std::string>{});
+  EXPECT_EQ(page["valkeycache_calls_total{app=\"a\\\\b\\\"c\\nd\"}"], 0) << text.substr(0, 200);
+  EXPECT_EQ(page["valkeycache_cost_avoided_total{app=\"a\\\\b\\\"c\\nd\",currency=\"a\\\"b\"}"], 0);
+}
+
+TEST(Prometheus, TheParserRefuses) {
+  const std::string head = "# HELP h x\n# TYPE h histogram\n";
+  for (const auto& bad :
+       {std::string("x 1\n"), std::string("# HELP c x\n# TYPE c counter\nc 1\n"),
+        std::string("# HELP g x\n# TYPE g gauge\ng{a=\"\"\"} 1\n"),
+        head + "h_bucket{le=\"1\"} 2\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n",
+        head + "h_bucket{le=\"1\"} 2\nh_sum 1\nh_count 2\n",
+        head + "h_bucket{le=\"+Inf\"} 2\nh_sum 1\nh_count 1\n"}) {
+    EXPECT_FALSE(Exposition(bad).faults.empty()) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace valkeycache
