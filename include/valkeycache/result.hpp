@@ -36,6 +36,7 @@ enum class ErrorCode : std::uint8_t {
   callback_failed,  // a callback of the caller threw
   // The connection to Valkey.
   connect_failed,      // no connection could be made
+  tls_failed,          // the certificate was not accepted, or TLS could not be agreed on
   connection_lost,     // it broke while the command was under way
   protocol_error,      // the peer does not speak RESP, or answered with the wrong type
   authentication,      // the server refused user or password

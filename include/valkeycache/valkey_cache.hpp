@@ -9,6 +9,7 @@
 #include <valkeycache/future.hpp>
 #include <valkeycache/hooks.hpp>
 #include <valkeycache/result.hpp>
+#include <valkeycache/tls.hpp>
 #include <valkeycache/ttl.hpp>
 
 #include <chrono>
@@ -53,6 +54,7 @@ struct ValkeyCacheOptions {
   std::string username = {};     // empty with a password: the server's "default" user
   std::string password = {};
   int database = 0;
+  TlsOptions tls = {};                      // valkeys:// and rediss:// enable it
   std::string client_name = "valkeycache";  // CLIENT SETNAME; printable, no blanks; empty: none
 
   // A connection attempt, handshake included, may take this long; then the next one begins.
@@ -173,9 +175,10 @@ class VALKEYCACHE_API NearHit {
 
 class VALKEYCACHE_API ValkeyCache {
  public:
-  // valkey://[user[:password]@]host[:port][/database], redis://…, unix:///path[?db=n], and
-  // memory://name for an in-process store without a server, shared by all who open that name.
-  // valkeys:// and rediss:// (TLS) answer ErrorCode::unsupported: never plain text in their place.
+  // valkey://[user[:password]@]host[:port][/database], redis://…, the same with TLS as valkeys://…
+  // and rediss://…, unix:///path[?db=n], and memory://name for an in-process store without a
+  // server, shared by all who open that name. With `tls.enabled` valkey:// is TLS, too: there is no
+  // way back to plain text.
   // User, password and path are percent-decoded. Errors: invalid_uri, invalid_argument.
   static Result<ValkeyCache> open(std::string_view uri, ValkeyCacheOptions options = {});
   static Result<ValkeyCache> open(ValkeyCacheOptions options);

@@ -32,6 +32,8 @@ const char* to_string(ErrorCode code) noexcept {
       return "callback_failed";
     case ErrorCode::connect_failed:
       return "connect_failed";
+    case ErrorCode::tls_failed:
+      return "tls_failed";
     case ErrorCode::connection_lost:
       return "connection_lost";
     case ErrorCode::protocol_error:

@@ -9,6 +9,7 @@ Verdict judge_lookup(const Error& error) noexcept {
   switch (error.code) {
     case ErrorCode::timeout:
     case ErrorCode::connect_failed:
+    case ErrorCode::tls_failed:
     case ErrorCode::connection_lost:
     case ErrorCode::protocol_error:
     case ErrorCode::authentication:
@@ -26,6 +27,7 @@ Verdict judge_store(const Error& error) noexcept {
   switch (error.code) {
     case ErrorCode::timeout:
     case ErrorCode::connect_failed:
+    case ErrorCode::tls_failed:
     case ErrorCode::connection_lost:
     case ErrorCode::protocol_error:
     case ErrorCode::authentication:

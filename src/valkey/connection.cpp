@@ -4,6 +4,8 @@
 #include <random>
 #include <utility>
 
+#include "valkey/tls_transport.hpp"
+
 namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
@@ -28,7 +30,7 @@ std::optional<NearTier> make_near(const ValkeyCacheOptions& options) {
 }  // namespace
 
 Connection::Connection(const ValkeyCacheOptions& options, Poller& poller, Counters& counters,
-                       Resolve resolve)
+                       std::unique_ptr<TlsContext> tls, Resolve resolve)
     : options_(options),
       poller_(poller),
       counters_(counters),
@@ -37,6 +39,7 @@ Connection::Connection(const ValkeyCacheOptions& options, Poller& poller, Counte
                 counters, SteadyTime::clock::now(), near()),
       resolver_([&poller] { poller.wake(); }, std::move(resolve)),
       backoff_(options.reconnect_base, options.reconnect_cap, std::random_device{}()),
+      tls_(std::move(tls)),
       buffer_(std::make_unique<char[]>(read_size)) {}
 
 Connection::~Connection() {
@@ -66,6 +69,7 @@ std::optional<SteadyTime> Connection::next_time() const {
       next = std::min(next, address_deadline_);
       break;
     case State::ready:
+      if (transport_->unread()) return SteadyTime{};  // nothing would wake us for it
       if (pipeline_.slots_in_flight() != 0) {
         next = std::min(next, last_progress_ + stall_limit(options_));
       }
@@ -123,7 +127,8 @@ void Connection::take_addresses(SteadyTime now) {
 void Connection::try_next_address(SteadyTime now) {
   drop_transport();
   Error why{.code = ErrorCode::connect_failed,
-            .message = "no connection within connect_timeout",
+            .message = tls_ ? "no TLS within connect_timeout; is it spoken on this port?"
+                            : "no connection within connect_timeout",
             .retryable = true};
   while (next_address_ < addresses_.size() && now < attempt_deadline_) {
     const auto left = addresses_.size() - next_address_;
@@ -131,6 +136,7 @@ void Connection::try_next_address(SteadyTime now) {
     const auto& address = addresses_[next_address_++];
     auto opened = options_.unix_socket.empty() ? open_tcp(address, options_.port)
                                                : open_unix(options_.unix_socket);
+    if (opened && tls_) opened = made_secure(*std::move(opened));
     if (opened) {
       adopt(*std::move(opened), now);
       return;
@@ -138,6 +144,14 @@ void Connection::try_next_address(SteadyTime now) {
     why = opened.error();
   }
   attempt_failed(std::move(why), now, false);
+}
+
+Result<std::unique_ptr<Transport>> Connection::made_secure(std::unique_ptr<Transport> socket) {
+  auto session = tls_->connection(options_.host, options_.log);
+  if (session) return secure(std::move(socket), std::move(session));
+  return Error{.code = ErrorCode::connect_failed,
+               .message = "no memory for a TLS connection",
+               .retryable = true};
 }
 
 void Connection::adopt(std::unique_ptr<Transport> transport, SteadyTime now) {
@@ -164,7 +178,9 @@ void Connection::carry_connecting(SteadyTime now) {
       if (next_address_ < addresses_.size()) {
         try_next_address(now);
       } else {
-        attempt_failed(std::move(why), now, false);
+        // A certificate that is wrong stays so for as long as anybody waits.
+        const bool refused = why.code == ErrorCode::tls_failed;
+        attempt_failed(std::move(why), now, refused);
       }
       return;
     }
@@ -190,13 +206,19 @@ void Connection::carry_handshake(SteadyTime now, Poller::Ready ready) {
     if (moved.step != Transport::Step::done) break;
     handshake_sent_ += moved.bytes;
   }
-  want_write(handshake_sent_ < requests.size());
-  if (ready.readable) {
+  const auto flushed = transport_->flush();
+  if (flushed == Transport::Step::failed) {
+    attempt_failed(transport_->error(), now, false);
+    return;
+  }
+  want_write(handshake_sent_ < requests.size() || flushed != Transport::Step::done);
+  if (ready.readable || transport_->unread()) {
     const auto moved = transport_->read(buffer_.get(), read_size);
     if (moved.step == Transport::Step::failed) {
       auto why = transport_->error();
       why.message += " during the handshake";
-      attempt_failed(std::move(why), now, false);
+      const bool refused = why.code == ErrorCode::tls_failed;
+      attempt_failed(std::move(why), now, refused);
       return;
     }
     if (moved.step == Transport::Step::done) {
@@ -256,12 +278,13 @@ void Connection::carry_commands(SteadyTime now, Poller::Ready ready) {
     return;
   }
   if (!was_waiting) last_progress_ = now;
-  if (ready.readable && !read_replies()) return;
+  const bool readable = ready.readable || transport_->unread();
+  if (readable && !read_replies()) return;
   const auto silent = [&] {
     return pipeline_.slots_in_flight() != 0 && now >= last_progress_ + stall_limit(options_);
   };
   // Perhaps it was this process that slept: what has come meanwhile counts.
-  if (silent() && !ready.readable && !read_replies()) return;
+  if (silent() && !readable && !read_replies()) return;
   if (silent()) {
     lost({.code = ErrorCode::connection_lost,
           .message = "the server owed replies and sent nothing for " +
@@ -288,8 +311,9 @@ bool Connection::write_commands(SteadyTime now) {
   for (;;) {
     const auto bytes = pipeline_.to_send();
     if (bytes.empty()) {
-      want_write(false);
-      return true;
+      const auto flushed = transport_->flush();
+      want_write(flushed == Transport::Step::wants_write);
+      return flushed != Transport::Step::failed;
     }
     const auto moved = transport_->write(bytes.data(), bytes.size());
     if (moved.step == Transport::Step::failed) return false;

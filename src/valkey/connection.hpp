@@ -18,6 +18,7 @@
 #include "valkey/pipeline.hpp"
 #include "valkey/poller.hpp"
 #include "valkey/resolver.hpp"
+#include "valkey/tls_context.hpp"
 #include "valkey/transport.hpp"
 
 namespace valkeycache::inline v0 {
@@ -27,7 +28,7 @@ class Connection final : public Backend {
  public:
   // The options are checked ones; they, the poller and the counters outlive the connection.
   Connection(const ValkeyCacheOptions& options, Poller& poller, Counters& counters,
-             Resolve resolve = resolve_by_system);
+             std::unique_ptr<TlsContext> tls = nullptr, Resolve resolve = resolve_by_system);
   ~Connection() override;
 
   void accept(Ref<Command> command) override { pipeline_.add(std::move(command)); }
@@ -65,6 +66,7 @@ class Connection final : public Backend {
   Took take_replies(Transport::Moved moved);
   bool read_replies();
   bool write_commands(SteadyTime now);
+  Result<std::unique_ptr<Transport>> made_secure(std::unique_ptr<Transport> socket);
   void adopt(std::unique_ptr<Transport> transport, SteadyTime now);
   void drop_transport();
   void want_write(bool wanted);
@@ -83,6 +85,7 @@ class Connection final : public Backend {
   Ref<Heartbeat> heartbeat_;  // the last one
   Resolver resolver_;
   Backoff backoff_;
+  std::unique_ptr<TlsContext> tls_;  // null: plain text
 
   State state_ = State::pausing;
   SteadyTime next_attempt_{};      // while pausing

@@ -1,6 +1,7 @@
 #include "valkey/settings.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace valkeycache::inline v0 {
@@ -30,6 +31,21 @@ bool positive(std::chrono::milliseconds time) {
   return time.count() > 0;
 }
 
+std::optional<Error> wrong_tls(const ValkeyCacheOptions& options) {
+  const auto& tls = options.tls;
+  if (tls.enabled && !options.unix_socket.empty()) {
+    return invalid("tls.enabled is set, but there is no TLS over unix_socket");
+  }
+  if (tls.certificate_file.empty() != tls.key_file.empty()) {
+    return invalid("tls.certificate_file and tls.key_file go together; one of them is empty");
+  }
+  for (const auto* text :
+       {&tls.ca_file, &tls.ca_directory, &tls.server_name, &tls.certificate_file, &tls.key_file}) {
+    if (text->find('\0') != std::string::npos) return invalid("an option of tls holds a NUL byte");
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Result<ValkeyCacheOptions> checked(ValkeyCacheOptions options) {
@@ -50,6 +66,7 @@ Result<ValkeyCacheOptions> checked(ValkeyCacheOptions options) {
   if (!options.username.empty() && options.password.empty()) {
     return invalid("username is set, but password is not");
   }
+  if (auto error = wrong_tls(options)) return *std::move(error);
   if (options.database < 0) return invalid("database is negative");
   if (!is_client_name(options.client_name)) {
     return invalid("client_name holds a blank or something that is not printable ASCII");

@@ -1,5 +1,5 @@
 // Transport: the seam between a connection and what carries its bytes. Plain TCP and Unix sockets
-// over hiredis stand behind it; TLS will.
+// over hiredis stand behind it, and TLS over those (tls_transport.hpp).
 #pragma once
 
 #include <valkeycache/result.hpp>
@@ -34,7 +34,12 @@ class Transport {
   // The same, but may sleep in it for a few milliseconds until something comes: one system call
   // instead of two for a thread that has nothing else to wait for.
   virtual Moved read_patiently(char* into, std::size_t size) { return read(into, size); }
+  // May keep what the socket does not take yet; flush() sends that.
   virtual Moved write(const char* from, std::size_t size) = 0;
+  // done: nothing is kept. wants_write: call again when the descriptor is writable.
+  virtual Step flush() { return Step::done; }
+  // The last read() left something that does not make the descriptor readable.
+  [[nodiscard]] virtual bool unread() const noexcept { return false; }
 
   [[nodiscard]] virtual Error error() const = 0;
 

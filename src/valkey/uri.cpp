@@ -175,10 +175,11 @@ Result<Location> parse_uri(std::string_view uri, ValkeyCacheOptions options) {
   }
   if (scheme == "valkey" || scheme == "redis") return parse_network(rest, std::move(options));
   if (scheme == "valkeys" || scheme == "rediss") {
-    return Error{.code = ErrorCode::unsupported,
-                 .message = "TLS is not supported by this build; nothing was sent in plain text"};
+    options.tls.enabled = true;
+    return parse_network(rest, std::move(options));
   }
-  return bad_uri("the URI's scheme is unknown; known are valkey, redis, unix and memory");
+  return bad_uri(
+      "the URI's scheme is unknown; known are valkey, valkeys, redis, rediss, unix and memory");
 }
 
 }  // namespace detail

@@ -259,10 +259,20 @@ std::shared_ptr<detail::CacheHandle> make_handle(std::shared_ptr<CacheCore> core
 Result<ValkeyCache> ValkeyCache::open(ValkeyCacheOptions options) {
   auto checked = detail::checked(std::move(options));
   if (!checked) return std::move(checked).error();
+  std::unique_ptr<detail::TlsContext> tls;
+  if (checked->tls.enabled) {
+    auto made = detail::TlsContext::make(checked->tls);
+    if (!made) return std::move(made).error();
+    tls = *std::move(made);
+    if (checked->tls.insecure_skip_verification) {
+      detail::report(checked->log, LogLevel::warning, "valkey",
+                     "tls.insecure_skip_verification: whoever answers is taken for the server");
+    }
+  }
   auto core = CacheCore::start(
       *std::move(checked), "vkc-valkey",
-      [](const ValkeyCacheOptions& kept, detail::Poller& poller, detail::Counters& counters) {
-        return std::make_unique<detail::Connection>(kept, poller, counters);
+      [&](const ValkeyCacheOptions& kept, detail::Poller& poller, detail::Counters& counters) {
+        return std::make_unique<detail::Connection>(kept, poller, counters, std::move(tls));
       });
   if (!core) return std::move(core).error();
   return ValkeyCache(make_handle(*std::move(core)));

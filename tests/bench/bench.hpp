@@ -50,6 +50,7 @@ std::vector<Row> one_get(Stage& stage);
 std::vector<Row> threads(Stage& stage);
 std::vector<Row> in_flight(Stage& stage);
 std::vector<Row> batches(Stage& stage);
+std::vector<Row> tls(Stage& stage);
 std::vector<Row> latency(Stage& stage);
 std::vector<Row> sizes(Stage& stage);
 std::vector<Row> allocations(Stage& stage);

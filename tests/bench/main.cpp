@@ -14,10 +14,13 @@ namespace valkeycache::bench {
 namespace {
 
 constexpr Group groups[] = {
-    {"W1", one_get},                 // one thread, one get at a time
-    {"W2", threads},                 // eight threads
-    {"W3", in_flight},               // 1,024 in flight
-    {"W4", batches},                 // a hundred keys at once
+    {"W1", one_get},    // one thread, one get at a time
+    {"W2", threads},    // eight threads
+    {"W3", in_flight},  // 1,024 in flight
+    {"W4", batches},    // a hundred keys at once
+#ifdef VALKEYCACHE_BENCH_TLS
+    {"tls", tls},  // W3 by TLS
+#endif
     {"latency", latency},            // under a given load
     {"size", sizes},                 // from 100 B to 1 MiB
     {"clear", clear},                // of a whole prefix

@@ -26,6 +26,7 @@ constexpr Line lines[] = {
     {"W3.get", "one thread, 1,024 gets in flight, `get()`", "k/s", 1e-3},
     {"W3.then", "the same, `then()`", "k/s", 1e-3},
     {"W3.co_await", "the same, `co_await`", "k/s", 1e-3},
+    {"tls.get", "one thread, 1,024 gets in flight, TLS", "k gets/s", 1e-3},
     {"W4.keys", "batches of 100 keys", "k keys/s", 1e-3},
     {"latency.10%.p99", "p99 at 10 % of the maximum load", "us", 1},
     {"latency.50%.p99", "p99 at 50 %", "us", 1},

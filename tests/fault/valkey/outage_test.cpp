@@ -701,7 +701,7 @@ TEST(Outage, NothingSecretIsToldWhateverGoesWrong) {
   }
   for (const std::string uri :
        {"valkey://alice:s3cret@", "valkey://alice:s3cret@host:port", "valkey://a:s3cret%@host",
-        "valkeys://a:s3cret@host", "nonsense://a:s3cret@host", "valkey://a:s3cret@host/db"}) {
+        "valkeys://a:s3cret@host:0", "nonsense://a:s3cret@host", "valkey://a:s3cret@host/db"}) {
     keep(ValkeyCache::open(uri, options));
   }
   EXPECT_GT(errors.size(), 20U);

@@ -31,7 +31,7 @@ class Driven {
  public:
   Driven(ValkeyCacheOptions options, detail::Resolve resolve)
       : options_(std::move(options)),
-        connection_(options_, poller_, counters_, std::move(resolve)) {}
+        connection_(options_, poller_, counters_, nullptr, std::move(resolve)) {}
 
   Future<Found> get(const std::string& key, std::chrono::milliseconds timeout) {
     auto command = detail::Ref<Get>::adopt(new Get(&detail::decode_value));

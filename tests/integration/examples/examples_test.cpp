@@ -110,12 +110,12 @@ TEST_F(Examples, Guide) {
 
 TEST_F(Examples, GuideSaysWhatIsWrong) {
   const auto file = server_.folder() + "/guide";
-  ChildProcess program({std::string(VALKEYCACHE_EXAMPLES) + "/guide", "valkeys://localhost"}, file);
+  ChildProcess program({std::string(VALKEYCACHE_EXAMPLES) + "/guide", "nonsense://localhost"}, file);
   const auto status = program.wait(patience);
   ASSERT_TRUE(status);
   EXPECT_TRUE(WIFEXITED(*status));
   EXPECT_EQ(WEXITSTATUS(*status), 1);
-  EXPECT_THAT(read_text(file), StartsWith("guide: unsupported"));
+  EXPECT_THAT(read_text(file), StartsWith("guide: invalid_uri"));
 }
 
 TEST_F(Examples, StreamPrintsTheAnswer) {

@@ -25,7 +25,8 @@ class Servers : public testing::Environment {
 
 ValkeyServer& shared_server() {
   if (!the_server) {
-    the_server = std::make_unique<ValkeyServer>(ValkeyServerOptions{.unix_socket = true});
+    the_server =
+        std::make_unique<ValkeyServer>(ValkeyServerOptions{.unix_socket = true, .tls = true});
   }
   return *the_server;
 }
@@ -73,6 +74,9 @@ ValkeyCache CacheContract::open(ValkeyCacheOptions options) const {
   switch (GetParam()) {
     case Transport::tcp:
       return ValkeyCache::open(shared_server().uri(), std::move(options)).value();
+    case Transport::tls:
+      options.tls.ca_file = shared_server().ca_file();
+      return ValkeyCache::open(shared_server().tls_uri(), std::move(options)).value();
     case Transport::unix_socket:
       return ValkeyCache::open(shared_server().unix_uri(), std::move(options)).value();
     case Transport::resp2:

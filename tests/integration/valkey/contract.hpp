@@ -1,5 +1,5 @@
-// The contract of ValkeyCache holds alike over TCP, a Unix socket, RESP2 and in memory: tests of
-// class CacheContract run against each.
+// The contract of ValkeyCache holds alike over TCP, TLS, a Unix socket, RESP2 and in memory: tests
+// of class CacheContract run against each.
 #pragma once
 
 #include <valkeycache/valkey_cache.hpp>
@@ -15,7 +15,7 @@
 
 namespace valkeycache::test {
 
-enum class Transport { tcp, unix_socket, resp2, memory };
+enum class Transport { tcp, tls, unix_socket, resp2, memory };
 
 // Servers that all tests of a program share; started when they are first asked for.
 ValkeyServer& shared_server();
@@ -47,6 +47,8 @@ inline const char* to_string(Transport transport) {
   switch (transport) {
     case Transport::tcp:
       return "tcp";
+    case Transport::tls:
+      return "tls";
     case Transport::unix_socket:
       return "unix_socket";
     case Transport::resp2:
@@ -63,14 +65,15 @@ inline constexpr auto transport_name = [](const testing::TestParamInfo<Transport
   return to_string(info.param);
 };
 
-#define VALKEYCACHE_EVERY_TRANSPORT(suite)                                         \
-  INSTANTIATE_TEST_SUITE_P(Over, suite,                                            \
-                           testing::Values(Transport::tcp, Transport::unix_socket, \
-                                           Transport::resp2, Transport::memory),   \
+#define VALKEYCACHE_EVERY_TRANSPORT(suite)                                                         \
+  INSTANTIATE_TEST_SUITE_P(Over, suite,                                                            \
+                           testing::Values(Transport::tcp, Transport::tls, Transport::unix_socket, \
+                                           Transport::resp2, Transport::memory),                   \
                            transport_name)
-#define VALKEYCACHE_EVERY_SERVER(suite)                                                       \
-  INSTANTIATE_TEST_SUITE_P(                                                                   \
-      Over, suite, testing::Values(Transport::tcp, Transport::unix_socket, Transport::resp2), \
+#define VALKEYCACHE_EVERY_SERVER(suite)                                                          \
+  INSTANTIATE_TEST_SUITE_P(                                                                      \
+      Over, suite,                                                                               \
+      testing::Values(Transport::tcp, Transport::tls, Transport::unix_socket, Transport::resp2), \
       transport_name)
 
 }  // namespace valkeycache::test

@@ -83,17 +83,6 @@ TEST(Open, AUriMayNotHoldANul) {
   }
 }
 
-TEST(Open, TlsIsRefusedAndNothingIsSentInPlainText) {
-  FakeServer fake([](FakeConnection& connection) { connection.swallow(); });
-  for (const std::string scheme : {"valkeys", "rediss"}) {
-    const auto opened =
-        ValkeyCache::open(scheme + "://:hunter2@127.0.0.1:" + std::to_string(fake.port()));
-    ASSERT_TRUE(fails_with(opened, ErrorCode::unsupported));
-    EXPECT_EQ(opened.error().message.find("hunter2"), std::string::npos);
-  }
-  EXPECT_EQ(fake.connections(), 0);
-}
-
 // --- options that are wrong --------------------------------------------------------------------
 
 TEST(Open, BadOptionsNameTheField) {

@@ -86,8 +86,15 @@ std::uint16_t ValkeyServer::free_port() {
 }
 
 ValkeyServer::ValkeyServer(ValkeyServerOptions options) : options_(std::move(options)) {
+  if (options_.tls || options_.tls_clients_need_certificates) {
+    options_.tls = true;
+    authority_.emplace();
+    std::ofstream(ca_file()) << authority_->certificate();
+    write_certificate(authority_->issue());
+  }
   for (int attempt = 0; attempt < 20; ++attempt) {
     port_ = free_port();
+    if (options_.tls) tls_port_ = free_port();
     if (try_start()) return;
     if (log().find("Address already in use") == std::string::npos) break;
   }
@@ -114,11 +121,30 @@ bool ValkeyServer::try_start() {
            << "databases 16\n";
     if (!options_.password.empty()) config << "requirepass \"" << options_.password << "\"\n";
     if (options_.unix_socket) config << "unixsocket " << unix_path() << "\nunixsocketperm 700\n";
+    if (options_.tls) config << tls_config();
     for (const auto& line : options_.config) config << replaced(line, "{folder}", folder()) << "\n";
   }
   process_ = std::make_unique<ChildProcess>(
       std::vector<std::string>{valkey_server_program(), config_file}, folder() + "/log");
   return wait_until([this] { return answers() || !process_->running(); }) && process_->running();
+}
+
+std::string ValkeyServer::tls_config() {
+  return "tls-port " + std::to_string(tls_port_) + "\ntls-ca-cert-file " + ca_file() +
+         "\ntls-cert-file " + folder() + "/cert.pem\ntls-key-file " + folder() +
+         "/key.pem\ntls-auth-clients " + (options_.tls_clients_need_certificates ? "yes" : "no") +
+         "\n";
+}
+
+void ValkeyServer::write_certificate(const Certificate& certificate) const {
+  std::ofstream(folder() + "/cert.pem", std::ios::trunc) << certificate.certificate;
+  std::ofstream(folder() + "/key.pem", std::ios::trunc) << certificate.key;
+}
+
+void ValkeyServer::show(const Certificate& certificate) {
+  write_certificate(certificate);
+  command({"CONFIG", "SET", "tls-cert-file", folder() + "/cert.pem", "tls-key-file",
+           folder() + "/key.pem"});
 }
 
 // It is this server that answers, and not another one which took the port before it.
@@ -135,6 +161,10 @@ bool ValkeyServer::answers() const {
 std::string ValkeyServer::uri() const {
   const std::string login = options_.password.empty() ? "" : ":" + options_.password + "@";
   return "valkey://" + login + "127.0.0.1:" + std::to_string(port_);
+}
+std::string ValkeyServer::tls_uri() const {
+  const std::string login = options_.password.empty() ? "" : ":" + options_.password + "@";
+  return "valkeys://" + login + "localhost:" + std::to_string(tls_port_);
 }
 std::string ValkeyServer::unix_path() const {
   return folder() + "/socket";

@@ -7,9 +7,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "support/tls/certificates.hpp"
 #include "support/valkey/child_process.hpp"
 #include "support/valkey/resp_client.hpp"
 
@@ -24,6 +26,11 @@ struct ValkeyServerOptions {
   bool unix_socket = false;
   // Listens on ::1 too, where the machine has that.
   bool ipv6 = false;
+  // Listens for TLS too, on a port of its own, with a certificate by authority() that names
+  // localhost and 127.0.0.1.
+  bool tls = false;
+  // Whoever comes by TLS has to show a certificate by authority().
+  bool tls_clients_need_certificates = false;
 };
 
 // Construct it on a thread that outlives it (see ChildProcess). Not thread-safe, but for the
@@ -40,6 +47,13 @@ class ValkeyServer {
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
   // valkey://127.0.0.1:port, with the password where there is one; percent-encode it yourself.
   [[nodiscard]] std::string uri() const;
+  // valkeys://localhost:tls_port, likewise. Trust ca_file().
+  [[nodiscard]] std::string tls_uri() const;
+  [[nodiscard]] std::uint16_t tls_port() const noexcept { return tls_port_; }
+  [[nodiscard]] const Authority& authority() const { return *authority_; }
+  [[nodiscard]] std::string ca_file() const { return folder() + "/ca.pem"; }
+  // What the server shows to those who connect from now on.
+  void show(const Certificate& certificate);
   [[nodiscard]] std::string unix_path() const;
   [[nodiscard]] std::string unix_uri() const;
   [[nodiscard]] const std::string& folder() const noexcept { return folder_.path(); }
@@ -63,11 +77,15 @@ class ValkeyServer {
 
  private:
   bool try_start();
+  [[nodiscard]] std::string tls_config();
+  void write_certificate(const Certificate& certificate) const;
   [[nodiscard]] bool answers() const;
 
   ValkeyServerOptions options_;
   TemporaryFolder folder_;
   std::uint16_t port_ = 0;
+  std::uint16_t tls_port_ = 0;
+  std::optional<Authority> authority_;
   std::unique_ptr<ChildProcess> process_;
 };
 

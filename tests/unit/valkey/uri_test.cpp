@@ -56,10 +56,14 @@ TEST(Uri, OptionsThatItDoesNotNameStay) {
   EXPECT_EQ(location.options.database, 5);
 }
 
-TEST(Uri, TlsIsRefusedAndNeverPlain) {
+TEST(Uri, TlsIsAskedForByTheSchemeAndNeverGivenUp) {
   for (const auto* uri : {"valkeys://h", "rediss://h:6380"}) {
-    EXPECT_EQ(detail::parse_uri(uri, {}).error().code, ErrorCode::unsupported) << uri;
+    EXPECT_TRUE(detail::parse_uri(uri, {}).value().options.tls.enabled) << uri;
   }
+  EXPECT_FALSE(detail::parse_uri("valkey://h", {}).value().options.tls.enabled);
+  ValkeyCacheOptions options;
+  options.tls.enabled = true;
+  EXPECT_TRUE(detail::parse_uri("valkey://h", options).value().options.tls.enabled);
 }
 
 TEST(Uri, MalformedOnesAreTypedAndNeverQuoteSecrets) {

@@ -1,0 +1,364 @@
+// TLS: who is trusted, who is let in, what renewal needs, and that traffic survives it.
+#include <atomic>
+#include <fstream>
+#include <mutex>
+#include <thread>
+
+#include "contract.hpp"
+#include "support/valkey/fake_server.hpp"
+#include "support/valkey/monitor.hpp"
+#include "support/valkey/tcp_proxy.hpp"
+
+using namespace valkeycache;
+using namespace valkeycache::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+class Tls : public testing::Test {
+ protected:
+  std::string file(const std::string& name, const std::string& text) const {
+    const auto path = folder_.path() + "/" + name;
+    // At once, as those who renew certificates do it.
+    std::ofstream(path + ".new") << text;
+    std::rename((path + ".new").c_str(), path.c_str());
+    return path;
+  }
+  // Options that trust the server, and fail soon.
+  [[nodiscard]] static ValkeyCacheOptions trusting(const ValkeyServer& server) {
+    auto options = patient_options();
+    options.tls.ca_file = server.ca_file();
+    return options;
+  }
+  static Result<void> try_out(const std::string& uri, ValkeyCacheOptions options) {
+    auto cache = ValkeyCache::open(uri, std::move(options));
+    if (!cache) return cache.error();
+    return cache->set(key_of("k"), "v").get();
+  }
+  // No call was answered, and the message says why.
+  static testing::AssertionResult not_trusted(const std::string& uri, ValkeyCacheOptions options,
+                                              const std::string& why) {
+    const auto tried = try_out(uri, std::move(options));
+    const auto failed = fails_with(tried, ErrorCode::tls_failed);
+    if (!failed) return failed;
+    if (tried.error().retryable) return testing::AssertionFailure() << "retryable";
+    if (tried.error().message.find(why) != std::string::npos) return failed;
+    return testing::AssertionFailure() << described(tried.error()) << "; wanted: " << why;
+  }
+  [[nodiscard]] static std::string at(const std::string& host, std::uint16_t port) {
+    return "valkeys://" + host + ":" + std::to_string(port);
+  }
+
+  TemporaryFolder folder_;
+};
+
+class TlsServer : public Tls {
+ protected:
+  ValkeyServer server_{{.tls = true}};
+};
+
+// --- whom we trust -----------------------------------------------------------------------------
+
+TEST_F(TlsServer, TheServersAuthorityIsEnough) {
+  EXPECT_TRUE(ok(try_out(server_.tls_uri(), trusting(server_))));
+  EXPECT_TRUE(ok(try_out(at("127.0.0.1", server_.tls_port()), trusting(server_))));
+  auto options = trusting(server_);
+  options.tls.enabled = true;
+  EXPECT_TRUE(ok(try_out("valkey://localhost:" + std::to_string(server_.tls_port()), options)));
+}
+
+TEST_F(TlsServer, AnotherAuthorityIsNot) {
+  auto options = patient_options();
+  options.tls.ca_file = file("other.pem", Authority("another").certificate());
+  EXPECT_TRUE(not_trusted(server_.tls_uri(), options, "tls.ca_file"));
+  options.tls.ca_file.clear();  // those that the system trusts
+  EXPECT_TRUE(not_trusted(server_.tls_uri(), options, "tls.ca_file"));
+}
+
+TEST_F(TlsServer, AFolderOfAuthorities) {
+  auto options = patient_options();
+  options.tls.ca_directory = folder_.path();
+  EXPECT_TRUE(not_trusted(server_.tls_uri(), options, "tls.ca_file"));
+  file("authority.pem", server_.authority().certificate());
+  // The name that openssl-rehash would give it.
+  ASSERT_EQ(std::system(("ln -s authority.pem " + folder_.path() +
+                         "/$(openssl x509 -hash -noout -in " + folder_.path() + "/authority.pem).0")
+                            .c_str()),
+            0);
+  EXPECT_TRUE(ok(try_out(server_.tls_uri(), options)));
+}
+
+TEST_F(TlsServer, ACertificateForAnotherNameIsNot) {
+  // The common name does not count.
+  for (const std::string names : {"DNS:cache.example", "IP:127.0.0.2", ""}) {
+    server_.show(server_.authority().issue({.names = names, .common_name = "localhost"}));
+    EXPECT_TRUE(not_trusted(server_.tls_uri(), trusting(server_), "server_name")) << names;
+    EXPECT_TRUE(not_trusted(at("127.0.0.1", server_.tls_port()), trusting(server_), "server_name"))
+        << names;
+  }
+  server_.show(server_.authority().issue({.names = "DNS:*.cache.example"}));
+  auto options = trusting(server_);
+  EXPECT_TRUE(not_trusted(server_.tls_uri(), options, "server_name"));
+  options.tls.server_name = "one.cache.example";
+  EXPECT_TRUE(ok(try_out(server_.tls_uri(), options)));
+  for (const char* name : {"deep.one.cache.example", "cache.example"}) {
+    options.tls.server_name = name;
+    EXPECT_TRUE(not_trusted(server_.tls_uri(), options, "server_name")) << name;
+  }
+}
+
+TEST_F(TlsServer, ExpiredOrNotYetValidIsNot) {
+  server_.show(server_.authority().issue({.from = -2h, .until = -1h}));
+  EXPECT_TRUE(not_trusted(server_.tls_uri(), trusting(server_), "expired"));
+  server_.show(server_.authority().issue({.from = 1h, .until = 2h}));
+  EXPECT_TRUE(not_trusted(server_.tls_uri(), trusting(server_), "not yet valid"));
+}
+
+TEST_F(TlsServer, SelfSignedIsNotUnlessItIsTheOneNamed) {
+  const auto certificate = make_self_signed();
+  server_.show(certificate);
+  EXPECT_TRUE(not_trusted(server_.tls_uri(), trusting(server_), "self-signed"));
+  auto options = patient_options();
+  options.tls.ca_file = file("self.pem", certificate.certificate);
+  EXPECT_TRUE(ok(try_out(server_.tls_uri(), options)));
+}
+
+TEST_F(TlsServer, VerificationIsSwitchedOffByNameOnlyAndWarnedOf) {
+  std::mutex mutex;
+  std::vector<std::string> warnings;
+  auto options = patient_options();
+  options.tls.insecure_skip_verification = true;
+  options.log = [&](const LogRecord& record) {
+    const std::lock_guard lock(mutex);
+    if (record.level == LogLevel::warning) warnings.emplace_back(record.message);
+  };
+  EXPECT_TRUE(ok(try_out(server_.tls_uri(), options)));
+  const std::lock_guard lock(mutex);
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_NE(warnings[0].find("insecure_skip_verification"), std::string::npos);
+}
+
+TEST_F(TlsServer, OldVersionsAreRefused) {
+  server_.command({"CONFIG", "SET", "tls-protocols", "TLSv1.2"});
+  EXPECT_TRUE(ok(try_out(server_.tls_uri(), trusting(server_))));
+  auto options = trusting(server_);
+  options.tls.minimum_version = TlsVersion::v1_3;
+  EXPECT_TRUE(not_trusted(server_.tls_uri(), options, "agreed"));
+  server_.command({"CONFIG", "SET", "tls-protocols", "TLSv1.3"});
+  EXPECT_TRUE(ok(try_out(server_.tls_uri(), options)));
+}
+
+TEST_F(TlsServer, APasswordTravelsInsideOnly) {
+  ValkeyServer server({.password = "hunter2", .tls = true});
+  EXPECT_TRUE(ok(try_out(server.tls_uri(), trusting(server))));
+  auto options = patient_options();
+  EXPECT_TRUE(not_trusted(server.tls_uri(), options, "tls.ca_file"));
+}
+
+// --- who is no TLS server ----------------------------------------------------------------------
+
+TEST_F(TlsServer, APlainServerIsToldFromATlsOne) {
+  auto options = trusting(server_);
+  options.connect_timeout = 300ms;
+  options.command_timeout = 300ms;
+  const auto tried = try_out(at("localhost", server_.port()), options);
+  // It waits for the rest of what it takes for a command of its own.
+  ASSERT_TRUE(fails_with(tried, {ErrorCode::connect_failed, ErrorCode::tls_failed}));
+  EXPECT_NE(tried.error().message.find("TLS"), std::string::npos) << described(tried.error());
+}
+
+TEST_F(Tls, NothingIsSentInPlainText) {
+  std::atomic<bool> plain{false};
+  FakeServer fake([&](FakeConnection& connection) {
+    if (connection.read_command()) plain = true;
+    connection.write("-ERR no\r\n");
+    connection.swallow();
+  });
+  auto options = patient_options();
+  options.tls.insecure_skip_verification = true;
+  EXPECT_TRUE(not_trusted("rediss://:hunter2@localhost:" + std::to_string(fake.port()), options,
+                          "does not speak TLS"));
+  EXPECT_GE(fake.connections(), 1);
+  EXPECT_FALSE(plain);
+}
+
+// --- who we are --------------------------------------------------------------------------------
+
+TEST_F(Tls, ClientsWithACertificateAreLetIn) {
+  ValkeyServer server({.tls_clients_need_certificates = true});
+  const auto own = server.authority().issue({.names = {}, .common_name = "a client"});
+  auto options = trusting(server);
+  EXPECT_TRUE(not_trusted(server.tls_uri(), options, "certificate required"));
+
+  options.tls.certificate_file = file("client.pem", own.certificate);
+  options.tls.key_file = file("client.key", own.key);
+  EXPECT_TRUE(ok(try_out(server.tls_uri(), options)));
+
+  options.tls.key_file = file("locked.key", encrypted_key(own.key, "open sesame"));
+  options.tls.key_password = "open sesame";
+  EXPECT_TRUE(ok(try_out(server.tls_uri(), options)));
+
+  const auto stranger = Authority("another").issue();
+  options.tls.certificate_file = file("stranger.pem", stranger.certificate);
+  options.tls.key_file = file("stranger.key", stranger.key);
+  EXPECT_TRUE(fails_with(try_out(server.tls_uri(), options), ErrorCode::tls_failed));
+}
+
+TEST_F(Tls, UnusableFilesAreNamedWhenTheCacheIsOpened) {
+  const auto own = make_self_signed();
+  const auto certificate = file("own.pem", own.certificate);
+  const auto key = file("own.key", own.key);
+  const auto nonsense = file("nonsense.pem", "s3cret nonsense");
+  const auto locked = file("locked.key", encrypted_key(own.key, "open sesame"));
+  const auto message_of = [](TlsOptions tls) {
+    auto options = patient_options();
+    options.tls = std::move(tls);
+    const auto opened = ValkeyCache::open("valkeys://localhost", options);
+    EXPECT_TRUE(fails_with(opened, ErrorCode::invalid_argument));
+    const auto message = opened ? std::string() : opened.error().message;
+    EXPECT_EQ(message.find("s3cret"), std::string::npos) << message;
+    return message;
+  };
+  EXPECT_NE(message_of({.ca_file = "/nowhere"}).find("tls.ca_file"), std::string::npos);
+  EXPECT_NE(message_of({.ca_file = nonsense}).find("tls.ca_file"), std::string::npos);
+  EXPECT_NE(message_of({.ca_directory = "/nowhere"}).find("tls.ca_directory"), std::string::npos);
+  EXPECT_NE(message_of({.certificate_file = certificate}).find("tls.key_file"), std::string::npos);
+  EXPECT_NE(message_of({.certificate_file = nonsense, .key_file = key}).find("certificate_file"),
+            std::string::npos);
+  EXPECT_NE(message_of({.certificate_file = certificate, .key_file = nonsense}).find("key_file"),
+            std::string::npos);
+  EXPECT_NE(message_of({.certificate_file = certificate, .key_file = locked}).find("key_password"),
+            std::string::npos);
+  EXPECT_NE(
+      message_of(
+          {.certificate_file = certificate, .key_file = locked, .key_password = "s3cret but wrong"})
+          .find("key_password"),
+      std::string::npos);
+  EXPECT_NE(message_of({.certificate_file = certificate,
+                        .key_file = file("other.key", make_self_signed().key)})
+                .find("key_file"),
+            std::string::npos);
+  auto options = patient_options();
+  options.unix_socket = "/tmp/s";
+  options.tls.enabled = true;
+  EXPECT_TRUE(fails_with(ValkeyCache::open(options), ErrorCode::invalid_argument));
+}
+
+TEST_F(Tls, RenewedFilesAreUsedForTheNextConnection) {
+  ValkeyServer server({.tls_clients_need_certificates = true});
+  auto options = patient_options();
+  options.tls.ca_file = file("ca.pem", Authority("another").certificate());
+  options.tls.certificate_file = file("client.pem", make_self_signed().certificate);
+  options.tls.key_file = folder_.path() + "/client.key";
+  const auto wrong = make_self_signed();
+  options.tls.certificate_file = file("client.pem", wrong.certificate);
+  options.tls.key_file = file("client.key", wrong.key);
+  auto cache = ValkeyCache::open(server.tls_uri(), options).value();
+  EXPECT_TRUE(fails_with(cache.set(key_of("k"), "v").get(), ErrorCode::tls_failed));
+
+  // The right authority, and for a moment half of an identity: what was read before stays.
+  const auto own = server.authority().issue({.names = {}});
+  file("client.pem", own.certificate);
+  EXPECT_TRUE(fails_with(cache.set(key_of("k"), "v").get(), ErrorCode::tls_failed));
+  file("client.key", own.key);
+  file("ca.pem", server.authority().certificate());
+  EXPECT_TRUE(wait_until([&] { return cache.set(key_of("k"), "v").get().has_value(); }));
+}
+
+// --- traffic -----------------------------------------------------------------------------------
+
+TEST_F(TlsServer, MuchInBothDirectionsAtOnce) {
+  auto options = trusting(server_);
+  auto cache = ValkeyCache::open(server_.tls_uri(), options).value();
+  // Of all sizes around those of records, more than the sockets hold.
+  std::vector<std::string> values;
+  for (std::size_t size :
+       {std::size_t{0}, std::size_t{1}, std::size_t{16'383}, std::size_t{16'384},
+        std::size_t{16'385}, std::size_t{65'536}, std::size_t{1'000'000}, std::size_t{9'000'000}}) {
+    values.push_back(std::string(size, static_cast<char>('a' + values.size())));
+  }
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int t = 0; t < 3; ++t) {
+    threads.emplace_back([&, t] {
+      for (int round = 0; round < 4; ++round) {
+        std::vector<Future<void>> sets;
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          sets.push_back(cache.set(key_of(std::to_string(t) + "-" + std::to_string(i)), values[i]));
+        }
+        std::vector<Future<std::optional<std::string>>> gets;
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          gets.push_back(cache.get(key_of(std::to_string(t) + "-" + std::to_string(i))));
+        }
+        for (auto& set : sets) wrong += !set.get().has_value();
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          const auto got = gets[i].get();
+          wrong += !got.has_value() || *got != values[i];
+        }
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(cache.stats().connects, 1U);
+}
+
+TEST_F(TlsServer, OneByOneByACallerWhoWaits) {
+  auto cache = ValkeyCache::open(server_.tls_uri(), trusting(server_)).value();
+  const std::string large(40'000, 'x');
+  for (int i = 0; i < 500; ++i) {
+    const auto key = key_of(std::to_string(i % 7));
+    ASSERT_TRUE(ok(cache.set(key, large + std::to_string(i)).get()));
+    ASSERT_EQ(cache.get(key).get().value(), large + std::to_string(i));
+  }
+}
+
+TEST_F(TlsServer, PushesAreReadWhileNobodyCalls) {
+  auto options = trusting(server_);
+  options.near_cache.max_bytes = 1 << 20;
+  auto cache = ValkeyCache::open(server_.tls_uri(), options).value();
+  const auto key = key_of("k");
+  ASSERT_TRUE(ok(cache.set(key, "old").get()));
+  ASSERT_TRUE(wait_until([&] { return cache.get(key).get() && cache.find_near(key); }));
+  auto other = ValkeyCache::open(server_.uri(), patient_options()).value();
+  ASSERT_TRUE(ok(other.set(key, "new").get()));
+  EXPECT_TRUE(wait_until([&] { return !cache.find_near(key); }));
+  EXPECT_EQ(cache.get(key).get().value(), "new");
+}
+
+// Whatever the cut leaves of a record or of a reply is nobody's value.
+TEST_F(TlsServer, ASessionThatEndsInAReplyIsALossAndMendsItself) {
+  TcpProxy proxy(server_.tls_port(), 200us, 7);
+  auto cache = ValkeyCache::open(at("localhost", proxy.port()), trusting(server_)).value();
+  const auto key = key_of("k");
+  const std::string value(300'000, 'v');
+  ASSERT_TRUE(ok(cache.set(key, value).get()));
+  for (int i = 0; i < 10; ++i) {
+    std::vector<Future<std::optional<std::string>>> gets;
+    for (int j = 0; j < 8; ++j) gets.push_back(cache.get(key));
+    proxy.cut();
+    for (auto& get : gets) {
+      const auto got = get.get();
+      if (got) {
+        ASSERT_EQ(*got, value);
+      } else {
+        EXPECT_TRUE(fails_with(got, {ErrorCode::connection_lost, ErrorCode::connect_failed}));
+      }
+    }
+    ASSERT_TRUE(wait_until([&] {
+      const auto got = cache.get(key).get();
+      return got && *got == value;
+    }));
+  }
+  EXPECT_GE(cache.stats().connects, 2U);
+}
+
+TEST_F(TlsServer, AServerThatComesBackIsFoundAgain) {
+  auto options = trusting(server_);
+  auto cache = ValkeyCache::open(server_.tls_uri(), options).value();
+  ASSERT_TRUE(ok(cache.set(key_of("k"), "v").get()));
+  server_.restart();
+  EXPECT_TRUE(wait_until([&] { return cache.set(key_of("k"), "v").get().has_value(); }));
+}
+
+}  // namespace

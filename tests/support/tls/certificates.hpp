@@ -1,0 +1,41 @@
+// Certificates, made anew for each test.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+namespace valkeycache::test {
+
+// PEM.
+struct Certificate {
+  std::string certificate;
+  std::string key;
+};
+
+struct CertificateOptions {
+  // As in a subjectAltName extension; empty: none.
+  std::string names = "DNS:localhost,IP:127.0.0.1";
+  std::string common_name = "ValkeyCache tests";
+  // From and until when it is valid, relative to now.
+  std::chrono::seconds from = -std::chrono::hours(1);
+  std::chrono::seconds until = std::chrono::hours(24);
+};
+
+// Everything here throws std::runtime_error where OpenSSL fails.
+Certificate make_self_signed(const CertificateOptions& options = {});
+
+// Who signs certificates.
+class Authority {
+ public:
+  explicit Authority(const std::string& name = "ValkeyCache test authority");
+  [[nodiscard]] const std::string& certificate() const noexcept { return own_.certificate; }
+  [[nodiscard]] Certificate issue(const CertificateOptions& options = {}) const;
+
+ private:
+  Certificate own_;
+};
+
+// The same key, encrypted.
+std::string encrypted_key(const std::string& key, const std::string& password);
+
+}  // namespace valkeycache::test
