@@ -110,7 +110,8 @@ TEST_F(Examples, Guide) {
 
 TEST_F(Examples, GuideSaysWhatIsWrong) {
   const auto file = server_.folder() + "/guide";
-  ChildProcess program({std::string(VALKEYCACHE_EXAMPLES) + "/guide", "nonsense://localhost"}, file);
+  ChildProcess program({std::string(VALKEYCACHE_EXAMPLES) + "/guide", "nonsense://localhost"},
+                       file);
   const auto status = program.wait(patience);
   ASSERT_TRUE(status);
   EXPECT_TRUE(WIFEXITED(*status));
