@@ -3,10 +3,12 @@
 //   simulated_bedrock [--port N] [--delay-ms N] [--stream-pace-ms N] [--port-file FILE]
 //                     [--access-key ID --secret KEY]
 //                     [--session-token T] [--bearer-token T] [--anonymous] [--region R]
+//                     [--named-faults]
 //
 // Prints the address it listens on (127.0.0.1; port 0, the default, takes any free one) and, with
-// --port-file, writes the port's number there. GET /__stats tells how many calls there were. Ends
-// on SIGINT and SIGTERM, and when its parent ends.
+// --port-file, writes the port's number there. GET /__stats tells how many calls there were. With
+// --named-faults, support/bedrock/named_faults.hpp holds. Ends on SIGINT and SIGTERM, and when its
+// parent ends.
 #include <charconv>
 #include <csignal>
 #include <cstdio>
@@ -22,6 +24,7 @@
 #include <sys/prctl.h>
 #endif
 
+#include "support/bedrock/named_faults.hpp"
 #include "support/bedrock/simulated_bedrock.hpp"
 
 namespace {
@@ -30,7 +33,8 @@ int usage() {
   std::cerr << "usage: simulated_bedrock [--port N] [--delay-ms N] [--stream-pace-ms N]\n"
                "                         [--port-file FILE]\n"
                "                         [--access-key ID] [--secret KEY] [--session-token T]\n"
-               "                         [--bearer-token T] [--anonymous] [--region R]\n";
+               "                         [--bearer-token T] [--anonymous] [--region R]\n"
+               "                         [--named-faults]\n";
   return 2;
 }
 
@@ -52,10 +56,15 @@ bool write_port(const std::string& path, unsigned port) {
 int run(int argc, char** argv) {
   valkeycache::test::SimulatedBedrockOptions options;
   std::string port_file;
+  bool with_faults = false;
   for (int i = 1; i < argc; ++i) {
     const std::string name = argv[i];
     if (name == "--anonymous") {
       options.allow_anonymous = true;
+      continue;
+    }
+    if (name == "--named-faults") {
+      with_faults = true;
       continue;
     }
     if (++i == argc) return usage();
@@ -99,7 +108,8 @@ int run(int argc, char** argv) {
   if (getppid() != parent) return 0;  // it went in between
 #endif
 
-  const valkeycache::test::SimulatedBedrock bedrock(options);
+  valkeycache::test::SimulatedBedrock bedrock(options);
+  if (with_faults) bedrock.set_rule(valkeycache::test::named_faults());
   std::cout << "simulated Bedrock on " << bedrock.url() << std::endl;
   if (!port_file.empty() && !write_port(port_file, bedrock.port())) {
     std::cerr << "simulated_bedrock: cannot write " << port_file << '\n';

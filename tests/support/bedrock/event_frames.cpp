@@ -60,6 +60,17 @@ std::string error_frame(std::string_view code, std::string_view message) {
                "");
 }
 
+std::string stream_of_mebibytes(std::size_t count) {
+  const auto piece =
+      event_frame("contentBlockDelta", R"({"contentBlockIndex":0,"delta":{"text":")" +
+                                           std::string(std::size_t{1} << 20, 'x') + R"("}})");
+  auto stream = event_frame("messageStart", R"({"role":"assistant"})");
+  stream.reserve((count + 1) * piece.size());
+  for (std::size_t i = 0; i < count; ++i) stream += piece;
+  return stream += event_frame("contentBlockStop", R"({"contentBlockIndex":0})") +
+                   event_frame("messageStop", R"({"stopReason":"end_turn"})");
+}
+
 std::vector<std::size_t> random_sizes(unsigned seed, std::size_t largest, std::size_t count) {
   std::mt19937 generator(seed);
   std::vector<std::size_t> sizes(count);

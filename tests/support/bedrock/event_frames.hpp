@@ -20,6 +20,10 @@ std::string event_frame(std::string_view type, std::string_view payload);
 std::string exception_frame(std::string_view type, std::string_view payload);
 std::string error_frame(std::string_view code, std::string_view message);
 
+// A whole streamed answer: so many times a text of 1 MiB. Cheaper than what the simulated model
+// makes.
+std::string stream_of_mebibytes(std::size_t count);
+
 // Sizes for cutting a stream into pieces: the same ones for the same seed.
 std::vector<std::size_t> random_sizes(unsigned seed, std::size_t largest = 60,
                                       std::size_t count = 200);

@@ -46,7 +46,8 @@ struct Http2Frames::Callbacks {
     } else if (header == ":path") {
       request.target = std::move(text);
     } else if (header == ":authority") {
-      request.headers.emplace_back("host", std::move(text));
+      request.headers.emplace_back("host", text);
+      request.headers.emplace_back(header, std::move(text));  // signed by either name
     } else if (header[0] != ':') {
       request.headers.emplace_back(header, std::move(text));
     }

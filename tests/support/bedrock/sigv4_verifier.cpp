@@ -233,6 +233,7 @@ Refusal check_signature(const ReceivedRequest& request, const CallerRegistry& ca
   };
   for (const auto& [name, value] : request.headers) {
     const auto name_lower = lower(name);
+    if (name_lower == "host" && is_signed(":authority")) continue;  // HTTP/2's name for it
     if (name_lower == "host" || name_lower == "content-type" ||
         name_lower.rfind("x-amz-", 0) == 0) {
       if (!is_signed(name_lower)) {
