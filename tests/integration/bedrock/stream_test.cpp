@@ -14,6 +14,7 @@
 #include "integration/bedrock/bedrock_fixture.hpp"
 #include "integration/bedrock/certificate_files.hpp"
 #include "integration/bedrock/threads_named.hpp"
+#include "support/bedrock/event_frames.hpp"
 #include "support/bedrock/simulated_stream.hpp"
 #include "support/sanitized.hpp"
 
@@ -381,13 +382,15 @@ TEST_F(BedrockStreams, HandlersRunOnTheExecutor) {
 
 TEST_F(BedrockStreams, ASlowHandlerMakesTheServiceWait) {
   // More than the sockets of both sides may hold by themselves.
-  const std::size_t size = std::size_t{sanitized ? 24u : 32u} << 20;
+  constexpr std::size_t mebibytes = sanitized ? 24 : 32;
+  constexpr std::size_t size = mebibytes << 20;
   auto roomy = options();
   roomy.max_response_bytes = 2 * size;
   auto bedrock = client(roomy);
-  server_.add_fault(
-      faults::with_body(response_of(json::array({{{"text", std::string(size, 'x')}}})).dump(),
-                        "application/vnd.amazon.eventstream"));
+  auto fault =
+      faults::with_body(stream_of_mebibytes(mebibytes), "application/vnd.amazon.eventstream");
+  fault.piece = 65536;
+  server_.add_fault(std::move(fault));
   Gate gate;
   std::size_t received = 0;
   auto future = bedrock.stream(ChatRequest("x"), [&](const StreamEvent& event) {
@@ -635,8 +638,7 @@ TEST_F(BedrockStreamsHttp2, WhatBreaksOffIsNoAnswer) {
 TEST_F(BedrockStreamsHttp2, OneThatWaitsForItsHandlerHoldsUpNoOther) {
   auto bedrock = client(trusting());
   server_.add_fault(
-      faults::with_body(response_of(json::array({{{"text", std::string(4 << 20, 'x')}}})).dump(),
-                        "application/vnd.amazon.eventstream"));
+      faults::with_body(stream_of_mebibytes(4), "application/vnd.amazon.eventstream"));
   Gate gate;
   Gate entered;
   std::size_t received = 0;

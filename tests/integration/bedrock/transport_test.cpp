@@ -105,14 +105,8 @@ TEST_F(BedrockTransportHttp2, AStreamThatWaitsIsHeldBackAtTheWindow) {
   auto roomy = trusting();
   roomy.max_response_bytes = 64 * mib;
   auto bedrock = client(roomy);
-  const auto piece =
-      event_frame("contentBlockDelta",
-                  R"({"contentBlockIndex":0,"delta":{"text":")" + std::string(mib, 'x') + R"("}})");
-  auto body = event_frame("messageStart", R"({"role":"assistant"})");
-  for (std::size_t i = 0; i < pieces; ++i) body += piece;
-  body += event_frame("contentBlockStop", R"({"contentBlockIndex":0})") +
-          event_frame("messageStop", R"({"stopReason":"end_turn"})");
-  server_.add_fault(faults::with_body(std::move(body), "application/vnd.amazon.eventstream"));
+  server_.add_fault(
+      faults::with_body(stream_of_mebibytes(pieces), "application/vnd.amazon.eventstream"));
   Gate gate;
   Gate entered;
   auto future = bedrock.stream(ChatRequest("x"), [&](const StreamEvent&) {
