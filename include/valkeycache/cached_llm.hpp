@@ -119,6 +119,15 @@ struct CachedLlmAdvanced {
   int breaker_failures = 5;
   std::chrono::milliseconds breaker_open{5000};
 
+  // One flight for all who ask with one key at one time in this process: one lookup, one call of
+  // the model, and a copy of the answer for each (AnswerSource::shared). Each keeps its own
+  // deadline and stop_token; the model's call is given neither, but ends when the last who waits
+  // has gone. An error is everybody's, except that after a retryable one a single further caller
+  // asks again. refresh and no_store fly apart, cache_only never joins. What else differs between
+  // callers (AskOptions::ttl, members outside the key) is the first one's. False: everybody asks
+  // alone.
+  bool single_flight = true;
+
   // A lookup that fails, or that the breaker spares, fails the call, for those who want it. A store
   // never does: by then the answer has been paid for.
   bool strict = false;
@@ -155,24 +164,28 @@ struct AskOptions {
   // Never ask the model: a miss is ErrorCode::cache_miss, and a cache failure is the call's. Not
   // together with refresh.
   bool cache_only = false;
-  // The whole call: what the lookup leaves of it is the model's. Unset: the model's own time-out
-  // decides. The call ends then even when the model goes on; its answer is stored all the same.
+  // The whole call. Unset: the model's own time-out decides, as it does in any case for how long
+  // a model call goes on for others. The call ends then even when the model goes on; its answer is
+  // stored all the same.
   std::optional<std::chrono::milliseconds> timeout = {};
   // Triggered: the call ends with ErrorCode::cancelled, likewise.
   std::stop_token stop_token = {};
 };
 
 // Counters since construction, read one by one, so not a consistent cut. With nothing under way:
-//   calls       = refused + hits + misses + bypassed + cache_errors + unfinished
+//   calls       = refused + hits + misses + shared + bypassed + cache_errors + unfinished
 //   model_calls = model_errors + stored + store_errors + store_dropped + rejected_*
 struct CachedLlmStats {
   std::uint64_t calls = 0;
   std::uint64_t refused = 0;  // an unusable argument, or cancelled or out of time from the start
   std::uint64_t hits = 0;
   std::uint64_t misses = 0;
+  // Ended by what the model said to another caller with the same key: its answer, or its error.
+  std::uint64_t shared = 0;
   std::uint64_t bypassed = 0;      // refresh, or a request that is never stored
   std::uint64_t cache_errors = 0;  // lookups that failed or that the breaker spared
-  std::uint64_t unfinished = 0;    // cancelled, out of time or closed before the cache had answered
+  // Cancelled, out of time or closed before the cache had answered, or while another asked.
+  std::uint64_t unfinished = 0;
   std::uint64_t model_calls = 0;
   std::uint64_t model_errors = 0;
   std::uint64_t stored = 0;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cached/admission.hpp"
+#include "cached/call_errors.hpp"
 #include "cached/near_answer.hpp"
 #include "cached/observe.hpp"
 #include "key/key_data.hpp"
@@ -13,22 +14,6 @@ namespace valkeycache::inline v0 {
 namespace detail {
 
 namespace {
-
-Error error_of(ErrorCode code, const char* message) {
-  return {.code = code, .message = message};
-}
-Error error_closed() {
-  return error_of(ErrorCode::closed, "the CachedLlm was destroyed during the call");
-}
-Error error_cancelled() {
-  return error_of(ErrorCode::cancelled, "the call was cancelled by its stop_token");
-}
-Error error_timeout() {
-  auto error =
-      error_of(ErrorCode::timeout, "the call's deadline passed before the model was asked");
-  error.retryable = true;
-  return error;
-}
 
 std::chrono::milliseconds age_of(std::int64_t created_ms) {
   const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -85,26 +70,32 @@ Call::Call(const std::shared_ptr<CachedLlmCore>& core, AskOptions options)
   }
 }
 
-template <class Step>
-void Call::guarded(Step step) noexcept {
-  try {
-    step();
-  } catch (...) {
-    shared_->watchdog.disarm(this);
-    end(error_of(ErrorCode::callback_failed, "a step of the call threw an exception"));
-  }
-}
-
 void Call::end(Error error) {
   finish(std::move(error));
 }
 
-void Call::end_watched(FutureState<CachedAnswer>& call, Error error) {
-  static_cast<Call&>(call).end(std::move(error));
+// Whether it ended the call or came too late for that: a call that the watchdog gives up waits for
+// nobody any more.
+void Call::end_watched(FutureState<CachedAnswer>& state, Error error) {
+  auto& call = static_cast<Call&>(state);
+  if (call.claim()) {
+    call.record(std::move(error));
+    call.publish();
+  }
+  call.depart();
 }
 
+// After the flight has landed or been handed on.
 void Call::finish(Result<CachedAnswer> result) noexcept {
+  // Claimed before it is disarmed: a follower that begins to be watched looks in the other order.
   if (!claim()) return;
+  record(std::move(result));
+  if (flies_) shared_->watchdog.disarm(this);
+  publish();
+}
+
+// Claimed, not yet published.
+void Call::record(Result<CachedAnswer> result) noexcept {
   CallFacts facts{.started = started_, .model = shared_->identity.model};
   if (request_) {
     facts.key = &request_->key;
@@ -112,7 +103,6 @@ void Call::finish(Result<CachedAnswer> result) noexcept {
   }
   call_ended(*shared_, facts, result);
   FutureState::store(std::move(result));
-  publish();
 }
 
 double Call::ms_since(Clock::time_point then) {
@@ -205,17 +195,24 @@ bool Call::answer_near(const CachedLlmCore& core) {
 }
 
 void Call::begin(const std::shared_ptr<CachedLlmCore>& core) {
+  const bool by_cache = looks_up() && request_->pinned;
+  if (!by_cache && options_.cache_only) {
+    shared_->counters.bypassed.add();
+    return end(error_of(ErrorCode::cache_miss,
+                        "such a request is never stored: it names something that can change"));
+  }
+  // Whatever the breaker says: this asks nobody.
+  if (by_cache && shared_->near && answer_near(*core)) return;
+  if (flies() && join_flight()) return;
+  lead(core);
+}
+
+void Call::lead(const std::shared_ptr<CachedLlmCore>& core) {
   if (!looks_up() || !request_->pinned) {
     shared_->counters.bypassed.add();
-    if (options_.cache_only) {
-      return end(error_of(ErrorCode::cache_miss,
-                          "such a request is never stored: it names something that can change"));
-    }
     cache_status_ = CacheStatus::bypass;
     return ask_model(core);
   }
-  // Whatever the breaker says: this asks nobody.
-  if (shared_->near && answer_near(*core)) return;
   switch (shared_->breaker.decide(started_)) {
     case Breaker::Decision::use:
       return look_up(core);
@@ -233,7 +230,14 @@ void Call::look_up(const std::shared_ptr<CachedLlmCore>& core) {
   if (const auto left = time_left()) budget = std::min(budget, *left);
   auto lookup =
       core->cache().get(request_->key, {.timeout = budget, .stop_token = options_.stop_token});
-  lookup_help_ = FutureAccess::pass_help(*this, lookup);
+  if (joined) {
+    // Somebody may be waiting already, who knows nothing of this lookup.
+    (void)lookup.ready();
+  } else {
+    lookup_help_ = FutureAccess::pass_help(*this, lookup);
+    lookup_helper_.store(helper());
+    if (followed_.load() && helper()) helper()->go_on_alone();
+  }
   FutureAccess::on_ready(std::move(lookup),
                          [call = self()](Result<std::optional<std::string>> found) {
                            call->guarded([&] { call->looked_up(std::move(found)); });
@@ -257,8 +261,14 @@ void Call::lookup_failed(Error error) {
   auto core = core_.lock();
   if (cancelled || out_of_time || !core) {
     shared_->counters.unfinished.add();
-    if (!cancelled && !out_of_time) error = error_closed();
-    return end(std::move(error));
+    if (!core) {
+      if (!cancelled && !out_of_time) error = error_closed();
+      land(error_closed(), shared_->counters.unfinished);
+    } else if (const auto follower = hand_over()) {
+      follower->guarded([&] { follower->lead(core); });
+    }
+    core.reset();
+    return finish(std::move(error));
   }
   without_cache(std::move(error), std::move(core));
 }
@@ -267,7 +277,8 @@ void Call::without_cache(Error error, std::shared_ptr<CachedLlmCore> core) {
   shared_->counters.cache_errors.add();
   if (shared_->advanced().strict || options_.cache_only) {
     core.reset();
-    return end(std::move(error));
+    land(error, shared_->counters.cache_errors);
+    return finish(std::move(error));
   }
   cache_status_ = CacheStatus::error;
   cache_error_ = std::move(error);
@@ -308,28 +319,37 @@ void Call::hit(Entry entry, const CacheKey& key, AnswerSource source) {
   answer.stop_reason = std::move(entry.stop_reason);
   answer.model = std::move(entry.model);
   answer.key = key;
+  land(answer, shared_->counters.hits);
   finish(std::move(answer));
 }
 
 // The core is let go before anything is published: a program that leaves main with its answer in
 // hand must find itself the owner of the last handles, whose destruction waits for the store.
 void Call::ask_model(std::shared_ptr<CachedLlmCore> core) {
-  if (!core) return end(error_closed());
-  const auto& stop = options_.stop_token;
+  if (!core) {
+    land(error_closed(), shared_->counters.unfinished);
+    return finish(error_closed());
+  }
   const auto left = time_left();
-  const bool late = left && *left <= std::chrono::milliseconds::zero();
-  if (late || stop.stop_requested()) {
+  const bool too_late = late();
+  // A flight's call is everybody's: it goes on until nobody waits for it.
+  std::stop_source everybody{std::nostopstate};
+  if (flies_) everybody = std::stop_source();
+  if (too_late || options_.stop_token.stop_requested() || claimed() ||
+      (flies_ && !shared_->flights.set_stop(*this, everybody))) {
+    if (const auto follower = hand_over()) follower->take_over(*this, std::move(core));
     core.reset();
-    return end(late ? error_timeout() : error_cancelled());
+    return finish(too_late ? error_timeout() : error_cancelled());
   }
 
-  shared_->watchdog.arm(self(), deadline_, stop.stop_possible());
-  if (stop.stop_possible()) on_stop_.emplace(stop, OnStop{this});
+  if (!joined) watch();
   shared_->counters.model_calls.add();
   step_started_ = Clock::now();
   Future<Completion> completion;
   try {
-    completion = core->model().complete(request_->request, {.timeout = left, .stop_token = stop});
+    CallOptions options{.timeout = left, .stop_token = options_.stop_token};
+    if (flies_) options = {.timeout = std::nullopt, .stop_token = everybody.get_token()};
+    completion = core->model().complete(request_->request, std::move(options));
   } catch (...) {
     core.reset();
     return answered(error_of(ErrorCode::callback_failed, "Llm::complete() threw an exception"));
@@ -347,10 +367,7 @@ void Call::ask_model(std::shared_ptr<CachedLlmCore> core) {
 void Call::answered(Result<Completion> completion) {
   const double latency_ms = ms_since(step_started_);
   shared_->watchdog.disarm(this);
-  if (!completion) {
-    shared_->counters.model_errors.add();
-    return end(std::move(completion).error());
-  }
+  if (!completion) return failed(std::move(completion).error());
   shared_->meter.spent(completion->usage, model_name());
   store(*completion);
 
@@ -368,7 +385,22 @@ void Call::answered(Result<Completion> completion) {
   answer.stop_reason = std::move(completion->stop_reason);
   answer.model = model_name();
   answer.key = request_->key;
+  land(answer, shared_->counters.shared);
   finish(std::move(answer));
+}
+
+// The next one's failure is everybody's, or a model in trouble would be asked by all in turn.
+void Call::failed(Error error) {
+  shared_->counters.model_errors.add();
+  if (error.retryable && !last_try_) {
+    if (const auto follower = hand_over()) {
+      follower->last_try_ = true;
+      follower->take_over(*this, core_.lock());
+    }
+  } else {
+    land(error, shared_->counters.shared);
+  }
+  finish(std::move(error));
 }
 
 void Call::store(const Completion& completion) {

@@ -7,14 +7,19 @@
 #include <valkeycache/llm.hpp>
 #include <valkeycache/result.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "cached/call_errors.hpp"
 #include "cached/core.hpp"
+#include "cached/counters.hpp"
+#include "cached/flights.hpp"
 #include "cached/shared.hpp"
 
 namespace valkeycache::inline v0 {
@@ -27,9 +32,13 @@ namespace detail {
 //   looked_up  the cache's I/O thread: decodes the entry; on a miss calls Llm::complete()
 //   answered   the model's thread: judges, encodes and issues the store, then publishes the answer
 //
+// Calls with one key at one time are a flight (see call_flight.cpp): the first of them takes these
+// steps, the others wait for its answer. Its steps go on when its own future has ended early, for
+// those others.
+//
 // Only the future may end early, by the watchdog. A whole answer that comes after that is stored
 // all the same: it has been paid for.
-class Call final : public FutureState<CachedAnswer> {
+class Call final : public FlightNode {
  public:
   static Future<CachedAnswer> start(const std::shared_ptr<CachedLlmCore>& core,
                                     std::string_view prompt, AskOptions options);
@@ -62,6 +71,7 @@ class Call final : public FutureState<CachedAnswer> {
   bool answer_near(const CachedLlmCore& core, const ChatRequest& request);
   bool answer_near(const CachedLlmCore& core);
   void begin(const std::shared_ptr<CachedLlmCore>& core);
+  void lead(const std::shared_ptr<CachedLlmCore>& core);
   void look_up(const std::shared_ptr<CachedLlmCore>& core);
   void looked_up(Result<std::optional<std::string>> found);
   void lookup_failed(Error error);
@@ -70,11 +80,31 @@ class Call final : public FutureState<CachedAnswer> {
   void hit(Entry entry, const CacheKey& key, AnswerSource source);
   void ask_model(std::shared_ptr<CachedLlmCore> core);
   void answered(Result<Completion> completion);
+  void failed(Error error);
   void store(const Completion& completion);
   Rejection encode(const Completion& completion, std::string& bytes);
   void end(Error error);
   // Every end but the first one is ignored.
   void finish(Result<CachedAnswer> result) noexcept;
+  void record(Result<CachedAnswer> result) noexcept;
+
+  // The flight.
+  [[nodiscard]] bool flies() const noexcept;
+  bool join_flight();
+  void somebody_follows() noexcept;
+  void watch();
+  void depart() noexcept;
+  [[nodiscard]] bool late() const noexcept;
+  static bool can_lead(const FlightNode& node) noexcept;
+  Ref<Call> hand_over() noexcept;
+  void take_over(const Call& leading, std::shared_ptr<CachedLlmCore> core) noexcept;
+  // Gives all followers the error, or a copy of the answer; each is counted there.
+  void land(const Error& error, Counter& counter) noexcept;
+  void land(const CachedAnswer& answer, Counter& counter) noexcept;
+  template <class Make>
+  void claim_for(Counter& counter, Make make) noexcept;
+  template <class Visit>
+  static void for_each(Flights::Chain chain, Visit visit) noexcept;
 
   // Runs a step; what it throws (memory, a user's copy constructor) ends the call.
   template <class Step>
@@ -100,10 +130,28 @@ class Call final : public FutureState<CachedAnswer> {
   std::optional<Error> cache_error_;
   bool foreign_entry_ = false;
   bool near_looked_ = false;
-  NearHit near_;  // found, but not decoded yet
+  NearHit near_;           // found, but not decoded yet
+  bool flies_ = false;     // set before it joins
+  bool last_try_ = false;  // the call before it, in this flight, has failed
+  std::atomic<bool> followed_{false};
+  std::atomic<WaitHelper*> lookup_helper_{nullptr};
   // Last: its destructor waits for a callback under way, which uses the members above.
   std::optional<std::stop_callback<OnStop>> on_stop_;
 };
+
+template <class Step>
+void Call::guarded(Step step) noexcept {
+  try {
+    step();
+  } catch (...) {
+    const auto error =
+        error_of(ErrorCode::callback_failed, "a step of the call threw an exception");
+    shared_->watchdog.disarm(this);
+    land(error, shared_->counters.shared);
+    finish(error);
+    depart();
+  }
+}
 
 }  // namespace detail
 }  // namespace valkeycache::inline v0

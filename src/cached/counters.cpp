@@ -15,6 +15,7 @@ CachedLlmStats Counters::read() const {
   stats.refused = refused.read();
   stats.hits = hits.read();
   stats.misses = misses.read();
+  stats.shared = shared.read();
   stats.bypassed = bypassed.read();
   stats.cache_errors = cache_errors.read();
   stats.unfinished = unfinished.read();

@@ -26,7 +26,7 @@ class Counter {
 };
 
 struct Counters {
-  Counter calls, refused, hits, misses, bypassed, cache_errors, unfinished;
+  Counter calls, refused, hits, misses, shared, bypassed, cache_errors, unfinished;
   Counter model_calls, model_errors;
   Counter stored, store_errors, store_dropped;
   std::array<Counter, static_cast<std::size_t>(Rejection::predicate) + 1> rejected;

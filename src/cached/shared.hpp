@@ -15,6 +15,7 @@
 
 #include "cached/breaker.hpp"
 #include "cached/counters.hpp"
+#include "cached/flights.hpp"
 #include "cached/meter.hpp"
 #include "cached/watchdog.hpp"
 
@@ -51,6 +52,7 @@ struct CallShared {
   Counters counters;
   Meter meter{options.advanced.prices};
   Breaker breaker;
+  Flights flights;
   Watchdog watchdog;
   std::atomic<std::size_t> pending_stores{0};
   std::atomic<bool> cache_was_connected{false};

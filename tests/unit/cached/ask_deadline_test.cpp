@@ -43,7 +43,7 @@ FakeServer::Script mute_after_ping() {
 
 TEST(AskDeadline, WhatTheLookupLeavesIsTheModels) {
   const auto model = FakeLlm::saying(answer_of("a"));
-  const auto llm = cached(fresh_cache(), model);
+  const auto llm = cached(fresh_cache(), model, {.advanced = {.single_flight = false}});
   ASSERT_TRUE(ok(llm.ask("x", {.timeout = 20s}).get()));
   const auto given = model->options(0).timeout;
   ASSERT_TRUE(given);
@@ -161,7 +161,7 @@ TEST(AskCancel, TheModelIsGivenTheStopToken) {
   ASSERT_TRUE(model->wait_for_calls(1));
   EXPECT_FALSE(model->options(0).stop_token.stop_requested());
   stop.request_stop();
-  EXPECT_TRUE(model->options(0).stop_token.stop_requested());
+  EXPECT_TRUE(wait_until([&] { return model->options(0).stop_token.stop_requested(); }));
   EXPECT_TRUE(fails_with(answer.get(patience), ErrorCode::cancelled));
 }
 

@@ -70,7 +70,8 @@ class LogKeeper {
 
 // What CachedLlmStats promises of its sums, with nothing under way.
 inline ::testing::AssertionResult adds_up(const CachedLlmStats& s) {
-  const auto calls = s.refused + s.hits + s.misses + s.bypassed + s.cache_errors + s.unfinished;
+  const auto calls =
+      s.refused + s.hits + s.misses + s.shared + s.bypassed + s.cache_errors + s.unfinished;
   const auto rejected = s.rejected_no_store + s.rejected_unpinned + s.rejected_cache_error +
                         s.rejected_foreign_entry + s.rejected_stop_reason + s.rejected_filtered +
                         s.rejected_malformed + s.rejected_empty + s.rejected_too_large +

@@ -1,0 +1,142 @@
+// A call's part in a flight: joining, leading, landing.
+#include <utility>
+
+#include "cached/call.hpp"
+#include "cached/call_errors.hpp"
+#include "key/key_data.hpp"
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+bool Call::flies() const noexcept {
+  return shared_->advanced().single_flight && request_->pinned && !options_.cache_only;
+}
+
+// True: another call asks, and this one waits for it.
+bool Call::join_flight() {
+  flight_key = KeyAccess::digest_bytes(request_->key);
+  const bool no_store = options_.no_store || shared_->options.no_store;
+  flight_kind = static_cast<std::uint8_t>((looks_up() ? 0 : 1) | (no_store ? 2 : 0));
+  step_started_ = Clock::now();
+  flies_ = true;
+  const auto leading = shared_->flights.join(*this);
+  if (!leading) return false;
+  static_cast<Call&>(*leading).somebody_follows();
+  watch();
+  // Its answer may have come before it was watched.
+  if (claimed()) shared_->watchdog.disarm(this);
+  return true;
+}
+
+// The leader's lookup may be waiting for its caller to carry it, who may be long in coming.
+void Call::somebody_follows() noexcept {
+  followed_.store(true);
+  if (auto* const helper = lookup_helper_.load()) helper->go_on_alone();
+}
+
+void Call::watch() {
+  const auto& stop = options_.stop_token;
+  shared_->watchdog.arm(self(), deadline_, stop.stop_possible());
+  if (stop.stop_possible()) on_stop_.emplace(stop, OnStop{this});
+}
+
+void Call::depart() noexcept {
+  if (!flies_) return;
+  auto departure = shared_->flights.depart(*this);
+  if (departure.followed) shared_->counters.unfinished.add();
+  departure.stop.request_stop();
+}
+
+bool Call::can_lead(const FlightNode& node) noexcept {
+  const auto& call = static_cast<const Call&>(node);
+  return !call.claimed() && !call.options_.stop_token.stop_requested() && !call.late();
+}
+
+bool Call::late() const noexcept {
+  return deadline_ && Clock::now() >= *deadline_;
+}
+
+Ref<Call> Call::hand_over() noexcept {
+  if (!flies_) return {};
+  auto handed = shared_->flights.hand_over(*this, &Call::can_lead);
+  for_each(handed.left, [](Call& follower) {
+    follower.shared_->counters.unfinished.add();
+    follower.finish(follower.options_.stop_token.stop_requested() ? error_cancelled()
+                                                                  : error_timeout());
+  });
+  return Ref<Call>::adopt(static_cast<Call*>(handed.next.detach()));
+}
+
+// The flight's lookup has ended without an answer, as the one who led knows.
+void Call::take_over(const Call& leading, std::shared_ptr<CachedLlmCore> core) noexcept {
+  guarded([&] {
+    cache_status_ = leading.cache_status_;
+    cache_error_ = leading.cache_error_;
+    foreign_entry_ = leading.foreign_entry_;
+    auto& counters = shared_->counters;
+    switch (cache_status_) {
+      case CacheStatus::bypass:
+        counters.bypassed.add();
+        break;
+      case CacheStatus::error:
+        counters.cache_errors.add();
+        break;
+      default:
+        counters.misses.add();
+    }
+    ask_model(std::move(core));
+  });
+}
+
+void Call::land(const Error& error, Counter& counter) noexcept {
+  if (!flies_) return;
+  for_each(shared_->flights.land(*this), [&](Call& follower) {
+    follower.claim_for(counter, [&] { return Result<CachedAnswer>(error); });
+  });
+}
+
+void Call::land(const CachedAnswer& answer, Counter& counter) noexcept {
+  if (!flies_) return;
+  for_each(shared_->flights.land(*this), [&](Call& follower) {
+    follower.claim_for(counter, [&] {
+      CachedAnswer copy = answer;
+      copy.latency_ms = ms_since(follower.step_started_);
+      copy.total_ms = ms_since(follower.started_);
+      if (!answer.cached) {
+        copy.source = AnswerSource::shared;
+        copy.avoided_usage = std::exchange(copy.usage, {});
+      }
+      return Result<CachedAnswer>(std::move(copy));
+    });
+  });
+}
+
+// Counted once: here, also where it has ended early and its departure found it gone from the
+// flight.
+template <class Make>
+void Call::claim_for(Counter& counter, Make make) noexcept {
+  if (!claim()) {
+    shared_->counters.unfinished.add();
+    return;
+  }
+  counter.add();
+  try {
+    record(make());
+  } catch (...) {
+    record(error_of(ErrorCode::callback_failed, "no memory for a copy of the answer"));
+  }
+  shared_->watchdog.disarm(this);
+  publish();
+}
+
+template <class Visit>
+void Call::for_each(Flights::Chain chain, Visit visit) noexcept {
+  while (chain) {
+    const auto follower = Ref<Call>::adopt(static_cast<Call*>(chain));
+    chain = std::exchange(follower->after, nullptr);
+    visit(*follower);
+  }
+}
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0
