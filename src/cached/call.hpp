@@ -46,7 +46,7 @@ class Call final : public FlightNode {
                                     const ChatRequest& request, AskOptions options);
 
   // By the watchdog, which watches nothing else.
-  static void end_watched(FutureState<CachedAnswer>& call, Error error);
+  static void end_watched(FutureState<CachedAnswer>& state, Error error);
 
   // Use start().
   Call(const std::shared_ptr<CachedLlmCore>& core, AskOptions options);

@@ -2,7 +2,7 @@
 
 #include <valkeycache/detail/future_state.hpp>
 
-#include <cstring>
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -33,7 +33,7 @@ Error unusable(const std::string& what) {
 int give_password(char* into, int size, int /*writing*/, void* password) {
   const auto& text = *static_cast<const std::string*>(password);
   if (text.size() > static_cast<std::size_t>(size)) return -1;
-  std::memcpy(into, text.data(), text.size());
+  std::copy(text.begin(), text.end(), into);
   return static_cast<int>(text.size());
 }
 
