@@ -142,9 +142,9 @@ class VALKEYCACHE_API BedrockClient : public Llm {
   // messageStop was seen has one. The future becomes ready when the handler has returned for the
   // last time and is destroyed; where the call itself ended (timeout, cancelled, closed) it is not
   // called any more, otherwise it gets whatever had arrived. A handler that is slow makes the
-  // service wait: no more than about 256 KiB wait for it, and up to libcurl's window of 32 MiB where
-  // other calls share its HTTP/2 connection. Failures are tried again as those of complete() are,
-  // but not once there was an event: then they have maybe_applied. A request made by
+  // service wait: no more than about 256 KiB wait for it, and up to libcurl's window of 32 MiB
+  // where other calls share its HTTP/2 connection. Failures are tried again as those of complete()
+  // are, but not once there was an event: then they have maybe_applied. A request made by
   // ChatRequest::invoke() cannot be streamed: ErrorCode::unsupported.
   Future<Completion> stream(const ChatRequest& request, StreamHandler on_event,
                             CallOptions options = {}) override;

@@ -269,9 +269,13 @@ TEST_F(BedrockStreams, AnEndAfterTheMessagesStopIsOne) {
 }
 
 TEST_F(BedrockStreams, ConnectionsThatBreakAreNoEnd) {
+  // One attempt: a reset may take along what lay unread, and a stream without events is tried
+  // again.
+  auto once = options();
+  once.max_attempts = 1;
   for (const bool reset : {false, true}) {
     Seen seen;
-    auto bedrock = client();
+    auto bedrock = client(once);
     server_.add_fault(reset ? faults::reset_in_body(400) : faults::truncated(400));
     const auto answer = bedrock.stream(ChatRequest("x"), seen.handler()).get();
     EXPECT_TRUE(fails_with(answer, ErrorCode::transport));
@@ -621,10 +625,13 @@ TEST_F(BedrockStreamsHttp2, ManyShareAConnection) {
   EXPECT_EQ(server_.stats().connections, 1u);
 }
 
-// AWS's own client takes even a reset for the end there.
+// AWS's own client takes even a reset for the end there. One attempt: a reset may arrive before
+// libcurl has handed over what came before it, and a stream without events is tried again.
 TEST_F(BedrockStreamsHttp2, WhatBreaksOffIsNoAnswer) {
   for (const bool reset : {false, true}) {
-    auto bedrock = client(trusting());
+    auto once = trusting();
+    once.max_attempts = 1;
+    auto bedrock = client(once);
     server_.add_fault(reset ? faults::reset_in_body(400) : faults::truncated(400));
     EXPECT_TRUE(
         fails_with(bedrock.stream(ChatRequest("x"), seen_.handler()).get(), ErrorCode::transport));
