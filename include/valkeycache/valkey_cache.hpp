@@ -40,6 +40,18 @@ struct NearCacheOptions {
   std::chrono::milliseconds heartbeat{1000};
 };
 
+// What is behind the address. docs/operations.md
+enum class Deployment : std::uint8_t {
+  single,
+  replicated,  // a primary and its replicas; who is the primary may change
+  sentinel,    // likewise, and sentinels at the addresses given know who it is
+  cluster,     // slots on several primaries; one endpoint in front of a cluster, too
+};
+
+// Where get() may read; writes, and what fills a near cache, go to the primary. A replica lags
+// behind: it may not have yet what was just set, nor know of what was just erased.
+enum class ReadFrom : std::uint8_t { primary, replica };
+
 struct ValkeyCacheOptions {
   // In front of every key; ':' is appended unless it ends in ':' or '/', so that prefix "llm" never
   // touches "llm2:…". Empty is an error.
@@ -51,7 +63,15 @@ struct ValkeyCacheOptions {
   std::string host = "localhost";
   std::uint16_t port = 6379;
   std::string unix_socket = {};  // set: used instead of host and port
-  std::string username = {};     // empty with a password: the server's "default" user
+  Deployment deployment = Deployment::single;
+  // Further addresses, "host" or "host:port": seeds of a cluster, other replicas, other sentinels.
+  std::vector<std::string> seeds = {};
+  std::string sentinel_name = "mymaster";  // what the sentinels call the primary
+  std::string sentinel_password = {};      // the sentinels' own; `password` is not told to them
+  ReadFrom read_from = ReadFrom::primary;  // `replica`: one that answers, else the primary
+  // To each node, 1 to 64. The calls for one key go over one of them, in order.
+  std::size_t connections = 1;
+  std::string username = {};  // empty with a password: the server's "default" user
   std::string password = {};
   int database = 0;
   TlsOptions tls = {};                      // valkeys:// and rediss:// enable it
@@ -176,10 +196,11 @@ class VALKEYCACHE_API NearHit {
 class VALKEYCACHE_API ValkeyCache {
  public:
   // valkey://[user[:password]@]host[:port][/database], redis://…, the same with TLS as valkeys://…
-  // and rediss://…, unix:///path[?db=n], and memory://name for an in-process store without a
-  // server, shared by all who open that name. With `tls.enabled` valkey:// is TLS, too: there is no
-  // way back to plain text.
-  // User, password and path are percent-decoded. Errors: invalid_uri, invalid_argument.
+  // and rediss://…; valkey+cluster://host[:port][,host[:port]…], +replicated likewise, and
+  // valkey+sentinel://host[:port][,…]/name, each with the other schemes, too; unix:///path[?db=n],
+  // and memory://name for an in-process store without a server, shared by all who open that name.
+  // With `tls.enabled` valkey:// is TLS, too: there is no way back to plain text. User, password
+  // and path are percent-decoded. Errors: invalid_uri, invalid_argument.
   static Result<ValkeyCache> open(std::string_view uri, ValkeyCacheOptions options = {});
   static Result<ValkeyCache> open(ValkeyCacheOptions options);
 

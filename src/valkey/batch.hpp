@@ -75,6 +75,26 @@ class MultiGetPart final : public CountedCommand {
   std::size_t count_;
 };
 
+// One GET of a batch, where keys may live on different servers.
+class SingleGetPart final : public CountedCommand {
+ public:
+  SingleGetPart(Ref<BatchFuture<Value>> batch, std::size_t index)
+      : batch_(std::move(batch)), index_(index) {
+    batch_->add_part();
+  }
+  bool on_reply(Reply&& reply, Counters& counters) override {
+    auto& result = batch_->result(index_);
+    result = decode_value(std::move(reply), counters);
+    return result.has_value() || result.error().code != ErrorCode::protocol_error;
+  }
+  void on_error(Error&& error) override { batch_->result(index_) = std::move(error); }
+  void publish() noexcept override { batch_->part_done(); }
+
+ private:
+  Ref<BatchFuture<Value>> batch_;
+  std::size_t index_;
+};
+
 // One SET of a batch.
 class MultiSetPart final : public CountedCommand {
  public:

@@ -65,6 +65,8 @@ class CacheCore final : public CancelSink,
   [[nodiscard]] std::shared_ptr<const CallbackContext> context() const {
     return {shared_from_this(), &context_};
   }
+  // Keys live on different servers, so a command can name but one.
+  [[nodiscard]] bool sharded() const noexcept { return options_.deployment == Deployment::cluster; }
   [[nodiscard]] Counters& counters() noexcept { return counters_; }
   [[nodiscard]] bool connected() const noexcept { return backend_->connected(); }
   // Null where there is none, and in the child of a fork(), where its locks may be held for ever.

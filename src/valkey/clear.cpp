@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::int64_t first_count = 100;  // the guide's
 constexpr std::int64_t largest_count = 1000;
+constexpr int most_passes = 3;  // over a cluster whose slots move
 
 // What is no number would be sent back for ever.
 bool is_cursor(const Reply& reply) {
@@ -37,13 +39,17 @@ class ClearJob final : public FutureState<std::uint64_t> {
     if (options_.timeout) deadline_ = core.deadline_for({.timeout = options_.timeout});
   }
 
-  void scan(std::string_view cursor);
+  void begin();
+  void scan(std::string_view cursor, std::uint32_t node = 0);
   void erase(std::vector<Reply> keys);
 
-  void scanned(Result<Reply> page);
+  void heard_roster(Result<Reply> roster);
+  void scanned(Result<Reply> page, std::uint32_t node);
   void erased(Result<std::uint64_t> count);
 
  private:
+  void ask_roster();
+  void submit_erase(std::span<const Reply> keys);
   [[nodiscard]] SteadyTime step_deadline() const;
   void tell_progress();
   void settle();
@@ -56,15 +62,38 @@ class ClearJob final : public FutureState<std::uint64_t> {
   SteadyTime deadline_ = SteadyTime::max();
   std::int64_t count_ = first_count;
   std::uint64_t removed_ = 0;
+  std::uint64_t told_ = 0;
   int steps_under_way_ = 0;
+  std::size_t scans_left_ = 0;  // servers that have not been scanned to their end
+  // Of a cluster: which map was scanned by, and how often it was begun.
+  std::int64_t map_version_ = 0;
+  int passes_ = 0;
+  bool asked_again_after_error_ = false;
   bool scanned_all_ = false;
   std::optional<Error> error_;
 };
 
 // A step keeps the job, not the other way round.
+
+// Asks the backend itself which servers there are.
+class RosterStep final : public CountedCommand {
+ public:
+  explicit RosterStep(Ref<ClearJob> job) : job_(std::move(job)) {}
+  bool on_reply(Reply&& reply, Counters& /*counters*/) override {
+    outcome_ = std::move(reply);
+    return true;
+  }
+  void on_error(Error&& error) override { outcome_ = std::move(error); }
+  void publish() noexcept override { job_->heard_roster(std::move(outcome_)); }
+
+ private:
+  Ref<ClearJob> job_;
+  Result<Reply> outcome_ = error_abandoned();
+};
+
 class ScanStep final : public CountedCommand {
  public:
-  explicit ScanStep(Ref<ClearJob> job) : job_(std::move(job)) {}
+  ScanStep(Ref<ClearJob> job, std::uint32_t on) : job_(std::move(job)) { node = on; }
   bool on_reply(Reply&& reply, Counters& /*counters*/) override {
     const bool refused = reply.type == Reply::Type::error;
     const bool page = reply.type == Reply::Type::array && reply.elements.size() == 2 &&
@@ -73,7 +102,7 @@ class ScanStep final : public CountedCommand {
     return page || refused;
   }
   void on_error(Error&& error) override { outcome_ = std::move(error); }
-  void publish() noexcept override { job_->scanned(std::move(outcome_)); }
+  void publish() noexcept override { job_->scanned(std::move(outcome_), node); }
 
  private:
   Ref<ClearJob> job_;
@@ -102,9 +131,46 @@ SteadyTime ClearJob::step_deadline() const {
   return std::min(deadline_, core_.deadline_for({.timeout = patience}));
 }
 
-void ClearJob::scan(std::string_view cursor) {
+void ClearJob::begin() {
+  if (core_.sharded()) return ask_roster();
+  scans_left_ = 1;
+  scan("0");
+}
+
+void ClearJob::ask_roster() {
   ++steps_under_way_;
-  auto step = Ref<ScanStep>::adopt(new ScanStep(Ref<ClearJob>::share(this)));
+  auto step = Ref<RosterStep>::adopt(new RosterStep(Ref<ClearJob>::share(this)));
+  step->deadline = step_deadline();
+  core_.submit(std::move(step), options_.stop_token);
+}
+
+// Every primary is scanned, by a cursor of its own; and again when slots have changed their owner
+// meanwhile, for their keys may have moved to where the scan had been.
+void ClearJob::heard_roster(Result<Reply> roster) {
+  --steps_under_way_;
+  if (!roster) {
+    if (!error_) error_ = std::move(roster).error();
+    return settle();
+  }
+  const auto& ids = roster->elements;
+  const auto version = ids.at(0).integer;
+  if (passes_ > 0 && (version == map_version_ || passes_ >= most_passes)) {
+    scanned_all_ = true;
+    return settle();
+  }
+  error_.reset();  // what went wrong may have done so because of the change
+  ++passes_;
+  map_version_ = version;
+  count_ = first_count;
+  scans_left_ = ids.size() - 1;
+  for (std::size_t i = 1; i < ids.size(); ++i) {
+    scan("0", static_cast<std::uint32_t>(ids[i].integer));
+  }
+}
+
+void ClearJob::scan(std::string_view cursor, std::uint32_t node) {
+  ++steps_under_way_;
+  auto step = Ref<ScanStep>::adopt(new ScanStep(Ref<ClearJob>::share(this), node));
   append_request(step->request,
                  {"SCAN", cursor, "MATCH", pattern_, "COUNT", std::to_string(count_)});
   step->deadline = step_deadline();
@@ -116,6 +182,11 @@ void ClearJob::erase(std::vector<Reply> keys) {
   // SCAN matched the pattern already; a server that did not must not cost others their keys.
   std::erase_if(keys, [&](const Reply& key) { return !key.text.starts_with(prefix_); });
   if (keys.empty()) return;
+  if (!core_.sharded()) return submit_erase(keys);
+  for (const auto& key : keys) submit_erase({&key, 1});
+}
+
+void ClearJob::submit_erase(std::span<const Reply> keys) {
   ++steps_under_way_;
   auto step = Ref<EraseStep>::adopt(new EraseStep(Ref<ClearJob>::share(this)));
   append_request_header(step->request, keys.size() + 1);
@@ -125,7 +196,7 @@ void ClearJob::erase(std::vector<Reply> keys) {
   core_.submit(std::move(step), options_.stop_token);
 }
 
-void ClearJob::scanned(Result<Reply> page) {
+void ClearJob::scanned(Result<Reply> page, std::uint32_t node) {
   --steps_under_way_;
   if (!page) {
     if (!error_) error_ = std::move(page).error();
@@ -133,9 +204,9 @@ void ClearJob::scanned(Result<Reply> page) {
     const auto cursor = std::move(page->elements[0].text);
     auto keys = std::move(page->elements[1].elements);
     if (cursor == "0") {
-      scanned_all_ = true;
+      --scans_left_;
     } else {
-      scan(cursor);
+      scan(cursor, node);
     }
     if (!error_) erase(std::move(keys));  // the next page may have been refused at once
   }
@@ -154,7 +225,10 @@ void ClearJob::erased(Result<std::uint64_t> count) {
 }
 
 void ClearJob::tell_progress() {
-  if (!options_.progress) return;
+  if (!options_.progress || removed_ == told_) return;
+  // One by one they are no news.
+  if (core_.sharded() && removed_ < told_ + first_count && steps_under_way_ != 0) return;
+  told_ = removed_;
   const auto tell = [progress = options_.progress, log = context()->log, removed = removed_] {
     try {
       progress(removed);
@@ -183,6 +257,11 @@ void ClearJob::forget_near() {
 
 void ClearJob::settle() {
   if (steps_under_way_ != 0) return;
+  if (core_.sharded() && !scanned_all_ && passes_ > 0) {
+    if (!error_) return ask_roster();
+    if (error_->retryable && !std::exchange(asked_again_after_error_, true)) return ask_roster();
+  }
+  if (!core_.sharded()) scanned_all_ = scans_left_ == 0;
   forget_near();
   if (error_) {
     error_->maybe_applied = error_->maybe_applied || removed_ != 0;
@@ -196,7 +275,7 @@ void ClearJob::settle() {
 
 Future<std::uint64_t> clear_prefix(CacheCore& core, std::string prefix, ClearOptions options) {
   auto job = Ref<ClearJob>::adopt(new ClearJob(core, std::move(prefix), std::move(options)));
-  job->scan("0");
+  job->begin();
   core.go_on_alone();  // step after step, whether or not anybody waits
   return FutureAccess::make<std::uint64_t>(std::move(job));
 }

@@ -25,6 +25,7 @@ namespace detail {
 using SteadyTime = std::chrono::steady_clock::time_point;
 
 class Command;
+class Pipeline;
 
 // Who is told that a command's stop_token was triggered.
 class CancelSink {
@@ -79,6 +80,9 @@ class Command {
     effect = Effect::none;
     times_sent = 0;
     replies = 1;
+    slot = no_slot;
+    node = 0;
+    redirects = 0;
     waiting_links = timer_links = {};
     timer_slot = -1;
     is_waiting = in_flight = false;
@@ -92,6 +96,15 @@ class Command {
   std::uint8_t replies =
       1;  // that `request` is answered by; of more, it counts error replies itself
 
+  // Where it goes, when there are many nodes: to the one that serves this slot, or to the node of
+  // this number, whatever it serves.
+  static constexpr std::uint16_t no_slot = 0xffff;
+  std::uint16_t slot = no_slot;
+  std::uint8_t redirects = 0;
+  std::uint32_t node = 0;
+  bool pinned = false;       // means something on the connection that it was made for only
+  Pipeline* home = nullptr;  // the one that it was last added to
+
   // Links of the pipeline's structures that it stands in.
   struct Links {
     Command* previous = nullptr;
@@ -103,7 +116,7 @@ class Command {
   bool is_waiting = false;
   bool in_flight = false;
   std::uint64_t reply_slot = 0;
-  std::uint64_t store_epoch = 0;
+  std::uint64_t store_epoch = 0;  // of a StoreLedger; 0: in none
 
  protected:
   Command() = default;

@@ -30,13 +30,15 @@ std::optional<NearTier> make_near(const ValkeyCacheOptions& options) {
 }  // namespace
 
 Connection::Connection(const ValkeyCacheOptions& options, Poller& poller, Counters& counters,
-                       std::unique_ptr<TlsContext> tls, Resolve resolve)
+                       std::shared_ptr<TlsContext> tls, Resolve resolve, ConnectionTies ties)
     : options_(options),
       poller_(poller),
       counters_(counters),
-      near_(make_near(options)),
+      ties_(ties),
+      near_(ties.near ? std::nullopt : make_near(options)),
+      feed_(near_ ? &*near_ : ties.near),
       pipeline_({.value_bytes = options.max_value_bytes, .reply_bytes = options.max_reply_bytes},
-                counters, SteadyTime::clock::now(), near()),
+                counters, SteadyTime::clock::now(), feed_, ties.pipeline),
       resolver_([&poller] { poller.wake(); }, std::move(resolve)),
       backoff_(options.reconnect_base, options.reconnect_cap, std::random_device{}()),
       tls_(std::move(tls)),
@@ -73,8 +75,8 @@ std::optional<SteadyTime> Connection::next_time() const {
       if (pipeline_.slots_in_flight() != 0) {
         next = std::min(next, last_progress_ + stall_limit(options_));
       }
-      if (near_ && !(heartbeat_ && heartbeat_->under_way())) {
-        next = std::min(next, near_->heartbeat_due().value_or(SteadyTime::max()));
+      if (feed_ && !(heartbeat_ && heartbeat_->under_way())) {
+        next = std::min(next, feed_->heartbeat_due().value_or(SteadyTime::max()));
       }
       break;
   }
@@ -157,7 +159,7 @@ Result<std::unique_ptr<Transport>> Connection::made_secure(std::unique_ptr<Trans
 void Connection::adopt(std::unique_ptr<Transport> transport, SteadyTime now) {
   transport_ = std::move(transport);
   wants_write_ = true;
-  if (!poller_.watch(transport_->descriptor(), true)) {
+  if (!poller_.watch(transport_->descriptor(), true, ties_.watched)) {
     drop_transport();
     attempt_failed({.code = ErrorCode::connect_failed,
                     .message = "the connection's descriptor cannot be watched",
@@ -169,7 +171,7 @@ void Connection::adopt(std::unique_ptr<Transport> transport, SteadyTime now) {
 void Connection::carry_connecting(SteadyTime now) {
   switch (transport_->connect()) {
     case Transport::Step::done:
-      handshake_.emplace(options_);
+      handshake_.emplace(options_, ties_.to_replica);
       handshake_sent_ = 0;
       state_ = State::handshaking;
       return;
@@ -232,7 +234,7 @@ void Connection::carry_handshake(SteadyTime now, Poller::Ready ready) {
         case Handshake::Progress::done:
           state_ = State::ready;
           protocol_.store(handshake_->protocol(), std::memory_order_relaxed);
-          if (near_) near_->connected(handshake_->tracking(), now);
+          if (feed_) feed_->connected(handshake_->tracking(), now);
           handshake_.reset();
           trouble_.reset();
           trouble_told_ = false;
@@ -270,7 +272,7 @@ void Connection::attempt_failed(Error why, SteadyTime now, bool refused) {
 // --- being connected ---
 
 void Connection::carry_commands(SteadyTime now, Poller::Ready ready) {
-  if (near_) keep_near_honest(now);
+  if (feed_) keep_near_honest(now);
   // Written first: the server works while we read. What a full socket refuses waits for EPOLLOUT.
   const bool was_waiting = pipeline_.slots_in_flight() != 0;
   if (!write_commands(now)) {
@@ -381,20 +383,20 @@ Connection::Took Connection::take_replies(Transport::Moved moved) {
 
 void Connection::keep_near_honest(SteadyTime now) {
   if (heartbeat_ && heartbeat_->under_way()) return;
-  const auto due = near_->heartbeat_due();
+  const auto due = feed_->heartbeat_due();
   if (!due || now < *due) return;
-  heartbeat_ = Ref<Heartbeat>::adopt(new Heartbeat(*near_, now));
+  heartbeat_ = Ref<Heartbeat>::adopt(new Heartbeat(*feed_, now));
   pipeline_.add(Ref<Command>::share(heartbeat_.get()));
 }
 
 void Connection::begin_closing() {
-  if (near_) near_->disconnected();
+  if (feed_) feed_->disconnected();
   pipeline_.fail_all_but_stores(error_closed());
 }
 
 void Connection::lost(Error why, SteadyTime now) {
   // First: nothing that it held may be served any more when others learn of the loss.
-  if (near_) near_->disconnected();
+  if (feed_) feed_->disconnected();
   drop_transport();
   log(LogLevel::warning, "connection lost: " + why.message);
   pipeline_.disconnected(why);
@@ -404,10 +406,18 @@ void Connection::lost(Error why, SteadyTime now) {
   next_attempt_ = now + backoff_.next();
 }
 
+void Connection::restart(SteadyTime now) {
+  if (state_ != State::ready) return;
+  lost({.code = ErrorCode::connection_lost,
+        .message = "the server says that another one is to be found under its name",
+        .retryable = true},
+       now);
+}
+
 void Connection::drop_transport() {
   protocol_.store(0, std::memory_order_relaxed);
   if (!transport_) return;
-  poller_.forget(transport_->descriptor());
+  poller_.forget(transport_->descriptor(), ties_.watched);
   transport_.reset();
 }
 
@@ -421,7 +431,7 @@ void Connection::finish_closing() {
 void Connection::want_write(bool wanted) {
   if (wanted == wants_write_) return;
   wants_write_ = wanted;
-  poller_.update(transport_->descriptor(), wanted);
+  poller_.update(transport_->descriptor(), wanted, ties_.watched);
 }
 
 void Connection::log(LogLevel level, const std::string& message) const {

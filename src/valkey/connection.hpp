@@ -24,11 +24,20 @@
 namespace valkeycache::inline v0 {
 namespace detail {
 
+// What a connection that is one of many has to do with the others.
+struct ConnectionTies {
+  NearFeed* near = nullptr;  // in place of a near cache of its own
+  PipelineTies pipeline = {};
+  Poller::Watched* watched = nullptr;
+  bool to_replica = false;
+};
+
 class Connection final : public Backend {
  public:
   // The options are checked ones; they, the poller and the counters outlive the connection.
   Connection(const ValkeyCacheOptions& options, Poller& poller, Counters& counters,
-             std::unique_ptr<TlsContext> tls = nullptr, Resolve resolve = resolve_by_system);
+             std::shared_ptr<TlsContext> tls = nullptr, Resolve resolve = resolve_by_system,
+             ConnectionTies ties = {});
   ~Connection() override;
 
   void accept(Ref<Command> command) override { pipeline_.add(std::move(command)); }
@@ -52,6 +61,15 @@ class Connection final : public Backend {
   [[nodiscard]] int protocol() const noexcept override {
     return protocol_.load(std::memory_order_relaxed);
   }
+
+  // --- for one of many ---
+  // A wake-up may be for it that no descriptor tells of.
+  [[nodiscard]] bool resolving() const noexcept { return state_ == State::resolving; }
+  // What went wrong when it was last tried or lost; null while all is well.
+  [[nodiscard]] const Error* trouble() const noexcept { return trouble_ ? &*trouble_ : nullptr; }
+  [[nodiscard]] std::vector<Ref<Command>> take_waiting() { return pipeline_.take_waiting(); }
+  // Connects anew, for the name may stand for another server now.
+  void restart(SteadyTime now);
 
  private:
   enum class State : std::uint8_t { pausing, resolving, connecting, handshaking, ready };
@@ -80,12 +98,14 @@ class Connection final : public Backend {
   const ValkeyCacheOptions& options_;
   Poller& poller_;
   Counters& counters_;
+  const ConnectionTies ties_;
   std::optional<NearTier> near_;  // before the pipeline, whose commands refer to it
+  NearFeed* const feed_;          // that, or another's, or null
   Pipeline pipeline_;
   Ref<Heartbeat> heartbeat_;  // the last one
   Resolver resolver_;
   Backoff backoff_;
-  std::unique_ptr<TlsContext> tls_;  // null: plain text
+  std::shared_ptr<TlsContext> tls_;  // null: plain text
 
   State state_ = State::pausing;
   SteadyTime next_attempt_{};      // while pausing

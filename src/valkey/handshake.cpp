@@ -8,7 +8,7 @@
 namespace valkeycache::inline v0 {
 namespace detail {
 
-Handshake::Handshake(const ValkeyCacheOptions& options)
+Handshake::Handshake(const ValkeyCacheOptions& options, bool to_replica)
     : reader_({.value_bytes = 64 << 10, .reply_bytes = 256 << 10, .elements = 1024}),
       database_(options.database) {
   // AUTH stands alone, before HELLO: a server without HELLO understands it too.
@@ -25,6 +25,10 @@ Handshake::Handshake(const ValkeyCacheOptions& options)
   if (database_ != 0) {
     append_request(requests_, {"SELECT", std::to_string(database_)});
     awaited_.push_back(Step::select);
+  }
+  if (to_replica) {
+    append_request(requests_, {"READONLY"});
+    awaited_.push_back(Step::client);  // refused outside of clusters, where it is not needed
   }
   if (options.near_cache.max_bytes != 0) {
     // Without NOLOOP: our own writes come back as pushes too. The near cache forgets what we write

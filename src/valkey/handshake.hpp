@@ -17,7 +17,8 @@ namespace detail {
 // Sans-I/O; for one connection.
 class Handshake {
  public:
-  explicit Handshake(const ValkeyCacheOptions& options);
+  // A replica of a cluster answers reads only to those who said READONLY.
+  explicit Handshake(const ValkeyCacheOptions& options, bool to_replica = false);
 
   // All requests, to be sent at once.
   [[nodiscard]] const std::string& requests() const noexcept { return requests_; }

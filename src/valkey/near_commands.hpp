@@ -9,6 +9,7 @@
 #include "valkey/command.hpp"
 #include "valkey/decode.hpp"
 #include "valkey/near_tier.hpp"
+#include "valkey/pipeline.hpp"
 #include "valkey/wire.hpp"
 
 namespace valkeycache::inline v0 {
@@ -32,10 +33,12 @@ class FillingGet final : public CommandFuture<Value> {
   }
   // PTTL may be refused (a strict ACL): the value is good all the same.
   bool on_reply(Reply&& reply, Counters& counters) override {
-    near_.prove(fill_.asked);
+    auto& feed = *home->near();
+    feed.prove(fill_.asked);
     const bool known = reply.type == Reply::Type::integer;
     if (known && value_.type == Reply::Type::string) {
-      near_.end_fill(fill_, key_.path(), value_.text, reply.integer, SteadyTime::clock::now());
+      near_.end_fill(fill_, key_.path(), value_.text, reply.integer, SteadyTime::clock::now(),
+                     feed);
     }
     if (value_.type == Reply::Type::error) counters.errors.add();
     return CommandFuture::on_reply(std::move(value_), counters) &&
@@ -83,8 +86,9 @@ class SparseGetPart final : public CountedCommand {
 // read. Any answer will do.
 class Heartbeat final : public CountedCommand {
  public:
-  Heartbeat(NearTier& near, SteadyTime asked) : near_(near), asked_(asked) {
+  Heartbeat(NearFeed& near, SteadyTime asked) : near_(near), asked_(asked) {
     append_request(request, {"PING"});
+    pinned = true;
   }
   [[nodiscard]] bool under_way() const noexcept { return is_waiting || in_flight; }
   bool on_reply(Reply&& reply, Counters& /*counters*/) override {
@@ -95,7 +99,7 @@ class Heartbeat final : public CountedCommand {
   void publish() noexcept override {}
 
  private:
-  NearTier& near_;
+  NearFeed& near_;
   const SteadyTime asked_;
 };
 

@@ -28,8 +28,8 @@ NearTier::Fill NearTier::begin_fill(std::string_view key, SteadyTime now) {
 }
 
 void NearTier::end_fill(const Fill& fill, std::string_view key, std::string_view value,
-                        std::int64_t pttl_ms, SteadyTime now) {
-  if (pttl_ms < -1) return;
+                        std::int64_t pttl_ms, SteadyTime now, NearFeed& feed) {
+  if (pttl_ms < -1 || !feed.may_keep(now)) return;
   auto deadline = SteadyTime::max();
   // A year is for ever, and can be added to any time without overflow.
   constexpr std::int64_t longest_ms =
@@ -37,7 +37,7 @@ void NearTier::end_fill(const Fill& fill, std::string_view key, std::string_view
   if (pttl_ms >= 0) {
     deadline = fill.asked + std::chrono::milliseconds(std::min(pttl_ms, longest_ms));
   }
-  if (coherence_.load(std::memory_order_relaxed) == NearCoherence::max_age) {
+  if (!feed.tells_of_changes()) {
     deadline = std::min(deadline, fill.asked + max_age_);
   }
   store_.fill(fill.leave, key, value, deadline, now);

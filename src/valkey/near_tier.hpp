@@ -18,13 +18,14 @@
 #include <string>
 #include <string_view>
 
+#include "valkey/near_feed.hpp"
 #include "valkey/near_store.hpp"
 #include "valkey/reply.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
 
-class NearTier {
+class NearTier final : public NearFeed {
  public:
   // Of checked options.
   NearTier(const NearCacheOptions& options, std::string prefix);
@@ -44,7 +45,12 @@ class NearTier {
   // With what GET and PTTL answered: milliseconds, -1 for no TTL, -2 for no entry. The local TTL
   // runs from before the question, so it is over no later than the entry's own.
   void end_fill(const Fill& fill, std::string_view key, std::string_view value,
-                std::int64_t pttl_ms, SteadyTime now);
+                std::int64_t pttl_ms, SteadyTime now) {
+    end_fill(fill, key, value, pttl_ms, now, *this);
+  }
+  // It came over the connection of that feed.
+  void end_fill(const Fill& fill, std::string_view key, std::string_view value,
+                std::int64_t pttl_ms, SteadyTime now, NearFeed& feed);
 
   // A write of our own, after it has its place in the order of commands: a fetch in front of it may
   // still bring the old value, and must not put it in; one behind it brings the new value.
@@ -53,24 +59,32 @@ class NearTier {
 
   void add_to(ValkeyCacheStats& stats, SteadyTime now) const;
 
-  // --- from whoever drives the connection ---
-  void connected(bool tracking, SteadyTime now);
-  // Nothing that it held is served once this has returned.
-  void disconnected();
-  void take_push(const Reply& push);
-  // Something asked at this time has been answered.
-  void prove(SteadyTime asked) noexcept;
-  // When the server must be asked for a proof; nullopt: there is nothing to serve that needs one.
-  [[nodiscard]] std::optional<SteadyTime> heartbeat_due() const noexcept;
+  // --- from whoever drives the connection; where there are many, each has a NearChannel ---
+  void connected(bool tracking, SteadyTime now) override;
+  void disconnected() override;
+  void take_push(const Reply& push) override;
+  void prove(SteadyTime asked) noexcept override;
+  [[nodiscard]] std::optional<SteadyTime> heartbeat_due() const noexcept override;
+  [[nodiscard]] bool may_keep(SteadyTime /*now*/) noexcept override { return true; }
+  [[nodiscard]] bool tells_of_changes() const noexcept override {
+    return coherence_.load(std::memory_order_relaxed) != NearCoherence::max_age;
+  }
 
- private:
-  using Ticks = SteadyTime::rep;
+  // --- from NearChannels ---
+  [[nodiscard]] std::chrono::milliseconds heartbeat() const noexcept { return heartbeat_; }
+  [[nodiscard]] NearStore& store() noexcept { return store_; }
+  void set_coherence(NearCoherence coherence) noexcept {
+    coherence_.store(coherence, std::memory_order_relaxed);
+  }
   [[nodiscard]] SteadyTime trusted_until() const noexcept {
     return SteadyTime(SteadyTime::duration(trusted_until_.load(std::memory_order_acquire)));
   }
   void trust_until(SteadyTime until) noexcept {
     trusted_until_.store(until.time_since_epoch().count(), std::memory_order_release);
   }
+
+ private:
+  using Ticks = SteadyTime::rep;
 
   const std::string prefix_;
   const std::chrono::milliseconds max_age_;

@@ -1,8 +1,6 @@
 #include "valkey/pipeline.hpp"
 
-#include <algorithm>
-
-#include "valkey/near_tier.hpp"
+#include <utility>
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -22,8 +20,11 @@ Error timed_out(const Command& command) {
 
 }  // namespace
 
-Pipeline::Pipeline(ReplyLimits limits, Counters& counters, SteadyTime now, NearTier* near)
-    : limits_(limits), counters_(counters), near_(near), timers_(now) {}
+Pipeline::Pipeline(ReplyLimits limits, Counters& counters, SteadyTime now, NearFeed* near,
+                   PipelineTies ties)
+    : limits_(limits), counters_(counters), near_(near), ties_(ties), timers_(now) {
+  if (!ties_.stores) ties_.stores = &own_stores_;
+}
 
 Pipeline::~Pipeline() {
   fail_all({.code = ErrorCode::closed, .message = "the cache is being destroyed"});
@@ -39,14 +40,8 @@ void Pipeline::add(Ref<Command> command) {
   ++live_;
   load_bytes_ += raw->request.size();
   timers_.add(raw);
-  if (raw->effect == Command::Effect::store) {
-    ++stores_;
-    raw->store_epoch = store_epoch_;
-    if (stores_by_epoch_.empty() || stores_by_epoch_.back().first != store_epoch_) {
-      stores_by_epoch_.emplace_back(store_epoch_, 0);
-    }
-    ++stores_by_epoch_.back().second;
-  }
+  raw->home = this;
+  ties_.stores->add(*raw);
 }
 
 // Out of every structure; its reply slot, if it has one, stays behind empty.
@@ -67,15 +62,28 @@ void Pipeline::unlink(Command& command) {
 
 void Pipeline::finish(Command& command) {
   --live_;
-  if (command.effect == Command::Effect::store) {
-    --stores_;
-    const auto epoch =
-        std::find_if(stores_by_epoch_.begin(), stores_by_epoch_.end(),
-                     [&](const auto& at) { return at.first == command.store_epoch; });
-    if (--epoch->second == 0) {
-      stores_by_epoch_.erase(epoch);
+  ties_.stores->done(command);
+}
+
+std::vector<Ref<Command>> Pipeline::take_waiting() {
+  std::vector<Ref<Command>> taken;
+  taken.reserve(waiting_count_);
+  while (auto* command = waiting_.front()) {
+    if (command->pinned) {
+      fail(*command,
+           {.code = ErrorCode::connection_lost, .message = "its connection was given up"});
+      continue;
     }
+    waiting_.remove(command);
+    command->is_waiting = false;
+    --waiting_count_;
+    waiting_bytes_ -= command->request.size();
+    load_bytes_ -= command->request.size();
+    --live_;
+    timers_.remove(command);
+    taken.push_back(Ref<Command>::adopt(command));
   }
+  return taken;
 }
 
 void Pipeline::fail(Command& command, Error error) {
@@ -121,6 +129,7 @@ void Pipeline::requeue(Ref<Command> command) {
 
 void Pipeline::disconnected(const Error& why) {
   reader_.reset();
+  early_error_.clear();
   // Backwards, so that pushing to the front keeps the order.
   while (!slots_.empty()) {
     auto slot = slots_.pop_back();
@@ -236,6 +245,11 @@ Pipeline::Fed Pipeline::feed(std::string_view bytes) {
     if (slots_.front().replies > 1) {
       auto& slot_of_many = slots_.front();
       --slot_of_many.replies;
+      if (ties_.filter && reply.type == Reply::Type::error && slot_of_many.command &&
+          ties_.filter->takes(reply.text)) {
+        early_error_ = std::move(reply.text);
+        continue;
+      }
       if (!slot_of_many.command || slot_of_many.command->on_early_reply(std::move(reply))) continue;
       fail(*slot_of_many.command,
            {.code = ErrorCode::protocol_error, .message = "the server sent an unexpected reply"});
@@ -244,10 +258,23 @@ Pipeline::Fed Pipeline::feed(std::string_view bytes) {
     auto slot = slots_.pop_front();
     ++first_slot_;
     load_bytes_ -= slot.bytes;
+    const auto early_error = std::exchange(early_error_, {});
     if (!slot.command) continue;  // ended before; this was its reply
     auto& command = *slot.command;
     command.in_flight = false;
     timers_.remove(&command);
+    if (ties_.filter && (!early_error.empty() || reply.type == Reply::Type::error)) {
+      if (early_error.empty() ? command.replies == 1 &&
+                                    ties_.filter->take(slot.command, reply.text, ties_.connection)
+                              : ties_.filter->take(slot.command, early_error, ties_.connection)) {
+        --live_;
+        continue;
+      }
+      if (!early_error.empty()) {
+        reply = {.type = Reply::Type::error, .text = early_error};
+        (void)command.on_early_reply(Reply(reply));
+      }
+    }
     if (reply.type == Reply::Type::error && command.replies == 1) counters_.errors.add();
     const bool fits = command.on_reply(std::move(reply), counters_);
     finish(command);
@@ -263,10 +290,6 @@ void Pipeline::publish() {
     command->publish();
   }
   outcomes_.clear();
-}
-
-bool Pipeline::stores_done_until(std::uint64_t epoch) const {
-  return stores_by_epoch_.empty() || stores_by_epoch_.front().first > epoch;
 }
 
 }  // namespace detail

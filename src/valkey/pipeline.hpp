@@ -16,18 +16,37 @@
 #include "base/ring_queue.hpp"
 #include "valkey/command.hpp"
 #include "valkey/counters.hpp"
+#include "valkey/near_feed.hpp"
 #include "valkey/reply.hpp"
+#include "valkey/store_ledger.hpp"
 #include "valkey/timer_wheel.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
 
-class NearTier;
+// What a connection that is one of many shares with the others.
+class ErrorFilter {
+ public:
+  // True: the error reply says to ask elsewhere or later, and the filter has taken the command over
+  // in order to do so.
+  virtual bool take(Ref<Command>& command, std::string_view error, void* connection) = 0;
+  // True: it is such an error.
+  [[nodiscard]] virtual bool takes(std::string_view error) const noexcept = 0;
+
+ protected:
+  ~ErrorFilter() = default;
+};
+struct PipelineTies {
+  StoreLedger* stores = nullptr;  // null: its own
+  ErrorFilter* filter = nullptr;
+  void* connection = nullptr;  // for the filter
+};
 
 class Pipeline {
  public:
   // `near`, where there is one, is told of what the server pushes, in the order of its replies.
-  Pipeline(ReplyLimits limits, Counters& counters, SteadyTime now, NearTier* near = nullptr);
+  Pipeline(ReplyLimits limits, Counters& counters, SteadyTime now, NearFeed* near = nullptr,
+           PipelineTies ties = {});
   ~Pipeline();
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
@@ -36,6 +55,8 @@ class Pipeline {
   void add(Ref<Command> command);
   // Ends it with `error` unless it is done already.
   void fail(Command& command, Error error);
+  // Gives up all that wait, in their order; they are added somewhere else.
+  std::vector<Ref<Command>> take_waiting();
   // Ends every command whose deadline has passed. `not_connected` is what those learn that nothing
   // was sent for; null while there is a connection.
   void expire(SteadyTime now, const Error* not_connected);
@@ -77,12 +98,16 @@ class Pipeline {
   [[nodiscard]] std::size_t load() const { return waiting_count_ + slots_.size(); }
   // Bytes of their requests, for the other limit. Grows and shrinks with add and the end of slots.
   [[nodiscard]] std::size_t load_bytes() const { return load_bytes_; }
-  [[nodiscard]] bool has_stores() const { return stores_ != 0; }
+  [[nodiscard]] bool has_stores() const { return !ties_.stores->empty(); }
+  [[nodiscard]] NearFeed* near() const noexcept { return near_; }
+  [[nodiscard]] void* connection() const noexcept { return ties_.connection; }
 
-  // The store epoch just closed; see stores_done_before().
-  std::uint64_t close_store_epoch() { return store_epoch_++; }
+  // The store epoch just closed.
+  std::uint64_t close_store_epoch() { return ties_.stores->close_epoch(); }
   // True when every store added in this epoch or an earlier one is done.
-  [[nodiscard]] bool stores_done_until(std::uint64_t epoch) const;
+  [[nodiscard]] bool stores_done_until(std::uint64_t epoch) const {
+    return ties_.stores->done_until(epoch);
+  }
 
  private:
   // The order of replies. Null: the command ended before its reply came.
@@ -100,7 +125,9 @@ class Pipeline {
 
   ReplyLimits limits_;
   Counters& counters_;
-  NearTier* const near_;
+  NearFeed* const near_;
+  StoreLedger own_stores_;
+  PipelineTies ties_;
   std::optional<ReplyReader> reader_;
   TimerWheel timers_;
 
@@ -111,7 +138,6 @@ class Pipeline {
   std::uint64_t first_slot_ = 0;  // number of slots_.front()
   std::size_t load_bytes_ = 0;
   std::size_t live_ = 0;
-  std::size_t stores_ = 0;
 
   std::string out_;
   std::size_t out_sent_ = 0;
@@ -121,8 +147,8 @@ class Pipeline {
   std::vector<Ref<Command>> outcomes_;
   std::vector<Command*> expired_;
 
-  std::uint64_t store_epoch_ = 1;
-  std::vector<std::pair<std::uint64_t, std::size_t>> stores_by_epoch_;
+  // What the first of several replies to the oldest command was, if it was to be taken.
+  std::string early_error_;
 };
 
 }  // namespace detail

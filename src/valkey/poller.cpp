@@ -16,7 +16,7 @@ Poller::Poller()
   epoll_event event{};
   // Edge-triggered: each write wakes once, and the counter need never be read back.
   event.events = EPOLLIN | EPOLLET;
-  event.data.fd = wake_;
+  event.data.ptr = this;
   epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event);
 }
 
@@ -25,21 +25,22 @@ Poller::~Poller() {
   if (epoll_ >= 0) close(epoll_);
 }
 
-bool Poller::watch(int descriptor, bool writable) noexcept {
+bool Poller::watch(int descriptor, bool writable, Watched* watched) noexcept {
   epoll_event event{};
   event.events = EPOLLIN | (writable ? EPOLLOUT : 0U);
-  event.data.fd = descriptor;
+  event.data.ptr = watched;
   return epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event) == 0;
 }
 
-void Poller::update(int descriptor, bool writable) noexcept {
+void Poller::update(int descriptor, bool writable, Watched* watched) noexcept {
   epoll_event event{};
   event.events = EPOLLIN | (writable ? EPOLLOUT : 0U);
-  event.data.fd = descriptor;
+  event.data.ptr = watched;
   epoll_ctl(epoll_, EPOLL_CTL_MOD, descriptor, &event);
 }
 
-void Poller::forget(int descriptor) noexcept {
+void Poller::forget(int descriptor, Watched* watched) noexcept {
+  if (watched) std::erase(ready_, watched);
   epoll_event event{};
   epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor, &event);
 }
@@ -52,15 +53,18 @@ Poller::Ready Poller::wait(std::optional<SteadyTime> until) noexcept {
     const auto rounded = std::chrono::ceil<std::chrono::milliseconds>(left).count();
     milliseconds = static_cast<int>(std::clamp<std::int64_t>(rounded, 0, 60'000));
   }
-  std::array<epoll_event, 4> events{};
+  std::array<epoll_event, 32> events;  // NOLINT(cppcoreguidelines-pro-type-member-init)
   const int count =
       epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), milliseconds);
   Ready ready;
   for (int i = 0; i < count; ++i) {
     const auto& event = events[static_cast<std::size_t>(i)];
-    if (event.data.fd == wake_) continue;
-    ready.readable = ready.readable || (event.events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0;
-    ready.writable = ready.writable || (event.events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0;
+    if (event.data.ptr == this) continue;
+    auto* const watched = static_cast<Watched*>(event.data.ptr);
+    auto& noted = watched ? watched->ready : ready;
+    if (watched) ready_.push_back(watched);
+    noted.readable = noted.readable || (event.events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0;
+    noted.writable = noted.writable || (event.events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0;
   }
   return ready;
 }

@@ -5,6 +5,8 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "base/futex.hpp"
 
@@ -22,16 +24,24 @@ class Poller {
   // False when the descriptors could not be had (EMFILE).
   [[nodiscard]] bool usable() const noexcept { return epoll_ >= 0 && wake_ >= 0; }
 
-  // Watches a descriptor; `writable` asks for that too.
-  bool watch(int descriptor, bool writable) noexcept;
-  void update(int descriptor, bool writable) noexcept;
-  // Before the descriptor is closed.
-  void forget(int descriptor) noexcept;
-
   struct Ready {
     bool readable = false;  // or hung up, or failed: reading will tell
     bool writable = false;
   };
+  // Where many descriptors are watched: what is ready is noted for each. Then wait() is of one
+  // thread, too.
+  struct Watched {
+    void* owner = nullptr;
+    Ready ready = {};
+  };
+
+  // Watches a descriptor; `writable` asks for that too.
+  bool watch(int descriptor, bool writable, Watched* watched = nullptr) noexcept;
+  void update(int descriptor, bool writable, Watched* watched = nullptr) noexcept;
+  // Before the descriptor is closed.
+  void forget(int descriptor, Watched* watched = nullptr) noexcept;
+  // Those that wait() found ready since this was last asked. The caller takes their marks off.
+  [[nodiscard]] std::vector<Watched*> take_ready() { return std::exchange(ready_, {}); }
   // Sleeps until something is ready, wake() was called or the time has come.
   Ready wait(std::optional<SteadyTime> until) noexcept;
 
@@ -43,6 +53,7 @@ class Poller {
 
  private:
   int epoll_ = -1;
+  std::vector<Watched*> ready_;
   int wake_ = -1;
   enum class Parked : std::uint32_t { no, yes };
   std::atomic<Parked> parked_{Parked::no};

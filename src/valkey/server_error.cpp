@@ -37,9 +37,9 @@ constexpr std::array known_errors{
     KnownError{"WRONGTYPE", ErrorCode::server_error, false,
                "the key holds something else than a string"},
     KnownError{"MOVED", ErrorCode::unsupported, false,
-               "it is a node of a cluster, and the key lives on another node"},
+               "it is a node of a cluster: open it as valkey+cluster://"},
     KnownError{"ASK", ErrorCode::unsupported, false,
-               "it is a node of a cluster, and the key lives on another node"},
+               "it is a node of a cluster: open it as valkey+cluster://"},
 };
 
 // Servers' own words are upper-case letters; anything else may be data.

@@ -4,6 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "valkey/cluster_topology.hpp"
+
 namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
@@ -46,6 +48,34 @@ std::optional<Error> wrong_tls(const ValkeyCacheOptions& options) {
   return std::nullopt;
 }
 
+std::optional<Error> wrong_fleet(const ValkeyCacheOptions& options) {
+  const bool many = options.deployment != Deployment::single;
+  if (many && !options.unix_socket.empty()) {
+    return invalid("deployment is not single, but unix_socket names one server");
+  }
+  if (!many && !options.seeds.empty()) {
+    return invalid("seeds are set, but deployment is single; say what they belong to");
+  }
+  if (!many && options.read_from == ReadFrom::replica) {
+    return invalid("read_from wants replicas, but deployment is single");
+  }
+  for (const auto& seed : options.seeds) {
+    if (!parse_endpoint(seed, options.port) || seed.find('\0') != std::string::npos) {
+      return invalid("seeds hold something that is no address");
+    }
+  }
+  if (options.deployment == Deployment::sentinel && options.sentinel_name.empty()) {
+    return invalid("sentinel_name is empty");
+  }
+  if (options.deployment == Deployment::cluster && options.database != 0) {
+    return invalid("database must be 0: a cluster has no other");
+  }
+  if (options.connections == 0 || options.connections > 64) {
+    return invalid("connections must be from 1 to 64");
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Result<ValkeyCacheOptions> checked(ValkeyCacheOptions options) {
@@ -67,6 +97,7 @@ Result<ValkeyCacheOptions> checked(ValkeyCacheOptions options) {
     return invalid("username is set, but password is not");
   }
   if (auto error = wrong_tls(options)) return *std::move(error);
+  if (auto error = wrong_fleet(options)) return *std::move(error);
   if (options.database < 0) return invalid("database is negative");
   if (!is_client_name(options.client_name)) {
     return invalid("client_name holds a blank or something that is not printable ASCII");

@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "valkey/cluster_topology.hpp"
 #include "valkey/settings.hpp"
 
 namespace valkeycache::inline v0 {
@@ -103,6 +104,21 @@ std::optional<Error> read_host_and_port(std::string_view text, ValkeyCacheOption
   return std::nullopt;
 }
 
+// Those behind the first one.
+std::optional<Error> read_seeds(std::string_view text, ValkeyCacheOptions& options) {
+  options.seeds.clear();
+  for (;;) {
+    const auto comma = text.find(',');
+    const auto seed = text.substr(0, comma);
+    if (!parse_endpoint(seed, options.port)) {
+      return bad_uri("the URI has a malformed address among its hosts");
+    }
+    options.seeds.emplace_back(seed);
+    if (comma == text.npos) return std::nullopt;
+    text.remove_prefix(comma + 1);
+  }
+}
+
 Result<Location> parse_network(std::string_view rest, ValkeyCacheOptions options) {
   const auto slash = rest.find('/');
   auto authority = rest.substr(0, slash);
@@ -111,8 +127,21 @@ Result<Location> parse_network(std::string_view rest, ValkeyCacheOptions options
     if (auto error = read_user_info(authority.substr(0, at), options)) return *std::move(error);
     authority.remove_prefix(at + 1);
   }
-  if (auto error = read_host_and_port(authority, options)) return *std::move(error);
-  if (slash != std::string_view::npos && slash + 1 < rest.size()) {
+  const bool many = options.deployment != Deployment::single;
+  const bool sentinel = options.deployment == Deployment::sentinel;
+  if (sentinel) options.port = 26379;
+  const auto comma = many ? authority.find(',') : authority.npos;
+  if (auto error = read_host_and_port(authority.substr(0, comma), options)) {
+    return *std::move(error);
+  }
+  if (comma != authority.npos) {
+    if (auto error = read_seeds(authority.substr(comma + 1), options)) return *std::move(error);
+  }
+  if (sentinel && slash != std::string_view::npos && slash + 1 < rest.size()) {
+    const auto name = percent_decode(rest.substr(slash + 1));
+    if (!name) return bad_uri("the URI's name of the primary has a malformed % escape");
+    options.sentinel_name = *name;
+  } else if (slash != std::string_view::npos && slash + 1 < rest.size()) {
     if (auto error = read_database(rest.substr(slash + 1), options)) return *std::move(error);
   }
   options.unix_socket.clear();
@@ -173,13 +202,21 @@ Result<Location> parse_uri(std::string_view uri, ValkeyCacheOptions options) {
     return Location{
         .in_memory = true, .memory_name = std::string(rest), .options = std::move(options)};
   }
-  if (scheme == "valkey" || scheme == "redis") return parse_network(rest, std::move(options));
-  if (scheme == "valkeys" || scheme == "rediss") {
-    options.tls.enabled = true;
-    return parse_network(rest, std::move(options));
-  }
+  const auto plus = scheme.find('+');
+  const auto what = scheme.substr(0, plus);
+  const auto kind = plus == scheme.npos ? std::string_view{} : scheme.substr(plus + 1);
+  const bool plain = what == "valkey" || what == "redis";
+  const bool tls = what == "valkeys" || what == "rediss";
+  if (tls) options.tls.enabled = true;
+  if (kind == "cluster") options.deployment = Deployment::cluster;
+  if (kind == "replicated") options.deployment = Deployment::replicated;
+  if (kind == "sentinel") options.deployment = Deployment::sentinel;
+  const bool known_kind =
+      plus == scheme.npos || kind == "cluster" || kind == "replicated" || kind == "sentinel";
+  if ((plain || tls) && known_kind) return parse_network(rest, std::move(options));
   return bad_uri(
-      "the URI's scheme is unknown; known are valkey, valkeys, redis, rediss, unix and memory");
+      "the URI's scheme is unknown; known are valkey, valkeys, redis and rediss, each also with "
+      "+cluster, +replicated or +sentinel, unix and memory");
 }
 
 }  // namespace detail

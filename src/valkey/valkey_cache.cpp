@@ -10,6 +10,7 @@
 #include "valkey/clear.hpp"
 #include "valkey/connection.hpp"
 #include "valkey/decode.hpp"
+#include "valkey/fleet.hpp"
 #include "valkey/memory_backend.hpp"
 #include "valkey/near_commands.hpp"
 #include "valkey/near_tier.hpp"
@@ -178,6 +179,16 @@ Future<detail::Value> near_get(const CacheHandle& handle, detail::NearTier& near
   return FutureAccess::make<detail::Value>(std::move(future));
 }
 
+void submit_single_get(CacheCore& core, Ref<BatchFuture<detail::Value>> batch, std::size_t index,
+                       const CacheKey& key, detail::SteadyTime deadline,
+                       const std::stop_token& token) {
+  auto part = Ref<detail::SingleGetPart>::adopt(new detail::SingleGetPart(std::move(batch), index));
+  part->request += "*2\r\n$3\r\nGET\r\n";
+  append_argument(part->request, core.options().prefix, key.path());
+  part->deadline = deadline;
+  core.submit(std::move(part), token);
+}
+
 // MGETs of those keys that the tier does not have.
 Future<std::vector<Result<detail::Value>>> near_get(const CacheHandle& handle,
                                                     detail::NearTier& near,
@@ -209,6 +220,11 @@ Future<std::vector<Result<detail::Value>>> near_get(const CacheHandle& handle,
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (const auto entry = look ? near.find(keys[i].path(), now, false) : nullptr) {
       batch->result(i) = detail::Value(entry->value());
+      continue;
+    }
+    if (core.sharded()) {
+      core.counters().gets.add();
+      submit_single_get(core, batch, i, keys[i], deadline, options.stop_token);
       continue;
     }
     missing.push_back(i);
@@ -259,7 +275,7 @@ std::shared_ptr<detail::CacheHandle> make_handle(std::shared_ptr<CacheCore> core
 Result<ValkeyCache> ValkeyCache::open(ValkeyCacheOptions options) {
   auto checked = detail::checked(std::move(options));
   if (!checked) return std::move(checked).error();
-  std::unique_ptr<detail::TlsContext> tls;
+  std::shared_ptr<detail::TlsContext> tls;
   if (checked->tls.enabled) {
     auto made = detail::TlsContext::make(checked->tls);
     if (!made) return std::move(made).error();
@@ -271,8 +287,12 @@ Result<ValkeyCache> ValkeyCache::open(ValkeyCacheOptions options) {
   }
   auto core = CacheCore::start(
       *std::move(checked), "vkc-valkey",
-      [&](const ValkeyCacheOptions& kept, detail::Poller& poller, detail::Counters& counters) {
-        return std::make_unique<detail::Connection>(kept, poller, counters, std::move(tls));
+      [&](const ValkeyCacheOptions& kept, detail::Poller& poller,
+          detail::Counters& counters) -> std::unique_ptr<detail::Backend> {
+        if (kept.deployment == Deployment::single && kept.connections == 1) {
+          return std::make_unique<detail::Connection>(kept, poller, counters, std::move(tls));
+        }
+        return std::make_unique<detail::Fleet>(kept, poller, counters, std::move(tls));
       });
   if (!core) return std::move(core).error();
   return ValkeyCache(make_handle(*std::move(core)));
@@ -386,6 +406,13 @@ Future<std::vector<Result<std::optional<std::string>>>> ValkeyCache::get(
   batch->set_context(handle_->context());
   batch->set_helper(&core);
   const auto deadline = core.deadline_for(options);
+  if (core.sharded()) {
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      submit_single_get(core, batch, i, keys[i], deadline, options.stop_token);
+    }
+    batch->seal();
+    return FutureAccess::make<std::vector<Result<detail::Value>>>(std::move(batch));
+  }
   for (std::size_t first = 0; first < keys.size(); first += keys_per_mget) {
     const auto count = std::min(keys_per_mget, keys.size() - first);
     auto part = Ref<detail::MultiGetPart>::adopt(new detail::MultiGetPart(batch, first, count));

@@ -108,3 +108,37 @@ TEST(Uri, MalformedOnesAreTypedAndNeverQuoteSecrets) {
 
 }  // namespace
 }  // namespace valkeycache::testing
+
+namespace valkeycache::testing {
+namespace {
+
+TEST(UriOfAFleet, SchemesSayWhatIsThere) {
+  const auto cluster = detail::parse_uri("valkeys+cluster://u:p@a:1,b,[::1]:3", {}).value().options;
+  EXPECT_EQ(cluster.deployment, Deployment::cluster);
+  EXPECT_TRUE(cluster.tls.enabled);
+  EXPECT_EQ(cluster.username, "u");
+  EXPECT_EQ(cluster.host, "a");
+  EXPECT_EQ(cluster.port, 1);
+  EXPECT_EQ(cluster.seeds, (std::vector<std::string>{"b", "[::1]:3"}));
+  const auto replicated = detail::parse_uri("redis+replicated://a,b/2", {}).value().options;
+  EXPECT_EQ(replicated.deployment, Deployment::replicated);
+  EXPECT_EQ(replicated.database, 2);
+  const auto sentinel = detail::parse_uri("valkey+sentinel://a,b:5/main", {}).value().options;
+  EXPECT_EQ(sentinel.deployment, Deployment::sentinel);
+  EXPECT_EQ(sentinel.port, 26379);
+  EXPECT_EQ(sentinel.sentinel_name, "main");
+}
+
+TEST(UriOfAFleet, WhatIsWrongIsRefused) {
+  for (const auto* uri : {"valkey+swarm://a", "+cluster://a", "valkey+://a", "unix+cluster:///a",
+                          "valkey+cluster://", "valkey+cluster://a,", "valkey+cluster://a,b:x",
+                          "valkey+cluster://,a", "valkey+cluster://a,,b"}) {
+    EXPECT_FALSE(detail::parse_uri(uri, {})) << uri;
+  }
+  EXPECT_FALSE(ValkeyCache::open("valkey+cluster://a/1")) << "a cluster has database 0 only";
+  EXPECT_FALSE(ValkeyCache::open("valkey://a", {.connections = 0}));
+  EXPECT_FALSE(ValkeyCache::open("valkey://a", {.seeds = {"b"}}));
+}
+
+}  // namespace
+}  // namespace valkeycache::testing

@@ -1,0 +1,117 @@
+// Callers that keep a cluster busy while something happens to it, and what they saw.
+#pragma once
+
+#include <valkeycache/cached_llm.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "fault.hpp"
+#include "support/sanitized.hpp"
+
+namespace valkeycache::test {
+
+inline ValkeyCacheOptions hurried() {
+  ValkeyCacheOptions options;
+  options.connect_timeout =
+      sanitized ? std::chrono::milliseconds(2000) : std::chrono::milliseconds(500);
+  options.command_timeout = options.connect_timeout;
+  options.reconnect_base = std::chrono::milliseconds(5);
+  options.reconnect_cap = std::chrono::milliseconds(100);
+  return options;
+}
+
+// Every value says which key it belongs to, every answer which question.
+class ClusterLoad {
+ public:
+  ClusterLoad(const std::string& uri, ValkeyCacheOptions options)
+      : cache_(ValkeyCache::open(uri, std::move(options)).value()),
+        llm_(cache_, make_text_llm({.model = "backwards-1", .scope = "local"},
+                                   [](const ChatRequest& request) {
+                                     auto text =
+                                         request.as_triple().value_or(ChatRequest::Triple{}).prompt;
+                                     std::reverse(text.begin(), text.end());
+                                     return text;
+                                   })) {
+    threads_.emplace_back([this] { call_directly(0); });
+    threads_.emplace_back([this] { call_directly(1); });
+    threads_.emplace_back([this] { ask(); });
+  }
+  ~ClusterLoad() { stop(); }
+  ClusterLoad(const ClusterLoad&) = delete;
+  ClusterLoad& operator=(const ClusterLoad&) = delete;
+
+  [[nodiscard]] const ValkeyCache& cache() const { return cache_; }
+  void stop() {
+    stopping_ = true;
+    for (auto& thread : threads_) thread.join();
+    threads_.clear();
+  }
+  // So many calls of each kind more have ended.
+  void go_on(int calls) const {
+    const int direct = good_ + failed_ + calls;
+    const int asked = answered_ + unanswered_ + calls;
+    EXPECT_TRUE(wait_until([&] {
+      return good_ + failed_ >= direct && answered_ + unanswered_ >= asked;
+    })) << "the callers do not get on";
+  }
+  // Every key can be written and read.
+  [[nodiscard]] bool all_well() const {
+    std::vector<Future<void>> stores;
+    for (int i = 0; i < keys; ++i) stores.push_back(cache_.set(key(i), value(i)));
+    bool well = true;
+    for (auto& store : stores) well = store.get().has_value() && well;
+    for (int i = 0; well && i < keys; ++i) {
+      const auto found = cache_.get(key(i)).get();
+      well = found && *found == Found(value(i));
+    }
+    return well;
+  }
+
+  void expect_nothing_wrong() {
+    stop();
+    EXPECT_EQ(wrong_, 0) << "values of other keys";
+    EXPECT_EQ(unanswered_, 0) << "calls of CachedLlm that were not answered";
+    EXPECT_GT(good_, 0);
+    EXPECT_GT(answered_, 0);
+  }
+  [[nodiscard]] int failed() const { return failed_; }
+
+ private:
+  static constexpr int keys = 60;
+  static CacheKey key(int i) { return key_of("load" + std::to_string(i)); }
+  static std::string value(int i) { return "value of " + std::to_string(i); }
+
+  void call_directly(int first) {
+    for (int i = first; !stopping_; i = (i + 7) % keys) {
+      const auto stored = cache_.set(key(i), value(i)).get();
+      const auto found = cache_.get(key(i)).get();
+      if (found && *found && **found != value(i)) ++wrong_;
+      ++(stored && found ? good_ : failed_);
+    }
+  }
+  void ask() {
+    for (int i = 0; !stopping_; ++i) {
+      std::string question = "question " + std::to_string(i % 100);
+      const auto answer = llm_.ask(question).get();
+      if (!answer) {
+        ++unanswered_;
+        continue;
+      }
+      std::reverse(question.begin(), question.end());
+      if (answer->response != question) ++wrong_;
+      ++answered_;
+    }
+  }
+
+  ValkeyCache cache_;
+  CachedLlm llm_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<int> good_{0}, failed_{0}, wrong_{0}, answered_{0}, unanswered_{0};
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace valkeycache::test
