@@ -33,6 +33,14 @@ namespace detail {
 
 class FleetQuestion;
 
+// A round of questions: one after the other is asked, until somebody knows.
+struct FleetRound {
+  using NodeName = std::pair<Endpoint, bool>;  // and whether it is a sentinel
+  std::vector<NodeName> to_ask;
+  std::set<NodeName> asked;
+  SteadyTime patience{};
+};
+
 class Fleet final : public Backend, private ErrorFilter {
  public:
   // The options are checked ones; they, the poller and the counters outlive the fleet.
@@ -62,7 +70,7 @@ class Fleet final : public Backend, private ErrorFilter {
   }
 
  private:
-  using NodeName = std::pair<Endpoint, bool>;  // and whether it is a sentinel
+  using NodeName = FleetRound::NodeName;
 
   // --- commands ---
   bool take(Ref<Command>& command, std::string_view error, void* connection) override;
@@ -136,13 +144,7 @@ class Fleet final : public Backend, private ErrorFilter {
   Backoff unpark_backoff_;
   std::vector<Ref<Command>> outcomes_;
 
-  // A round asks one after the other until it knows.
-  struct Round {
-    std::vector<NodeName> to_ask;
-    std::set<NodeName> asked;
-    SteadyTime patience{};
-  };
-  std::optional<Round> round_;
+  std::optional<FleetRound> round_;
   Ref<FleetQuestion> question_;
   std::optional<SteadyTime> discover_at_;
   SteadyTime last_round_ = SteadyTime::min();
