@@ -304,7 +304,8 @@ void Fleet::route(Ref<Command> command) {
   }
   auto* owner = command->slot == Command::no_slot ? any_primary() : owners_[command->slot];
   if (!owner) return park(std::move(command));
-  give(*reader_of(*owner, *command), std::move(command));
+  auto& reader = *reader_of(*owner, *command);
+  give(reader, std::move(command));
 }
 
 FleetNode* Fleet::reader_of(FleetNode& primary, const Command& command) {

@@ -1,0 +1,132 @@
+// A primary with a replica, as addresses or by sentinels: the primary is found, and found again.
+#include <valkeycache/valkey_cache.hpp>
+
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include "support/valkey/child_process.hpp"
+#include "support/valkey/expect.hpp"
+#include "support/valkey/valkey_server.hpp"
+#include "support/valkey/wait.hpp"
+
+using namespace valkeycache;
+using namespace valkeycache::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Found = std::optional<std::string>;
+
+ValkeyCacheOptions patient() {
+  ValkeyCacheOptions options;
+  options.connect_timeout = patience;
+  options.command_timeout = patience;
+  options.reconnect_base = 1ms;
+  options.reconnect_cap = 20ms;
+  return options;
+}
+
+CacheKey key_of(const std::string& text) {
+  return CacheKey::raw({"replicated"}, text).value();
+}
+
+std::string address(const ValkeyServer& server) {
+  return "127.0.0.1:" + std::to_string(server.port());
+}
+
+void follow(const ValkeyServer& replica, const ValkeyServer& primary) {
+  replica.command({"REPLICAOF", "127.0.0.1", std::to_string(primary.port())});
+  ASSERT_TRUE(wait_until([&] {
+    return replica.command({"INFO", "replication"}).text.find("master_link_status:up") !=
+           std::string::npos;
+  }));
+}
+
+class Replicated : public ::testing::Test {
+ protected:
+  void SetUp() override { follow(b_, a_); }
+  ValkeyServer a_{{.config = {"repl-diskless-sync-delay 0"}}};
+  ValkeyServer b_{{.config = {"repl-diskless-sync-delay 0"}}};
+};
+
+TEST_F(Replicated, ThePrimaryIsFoundFromEitherAddress) {
+  for (const auto& uri :
+       {"valkey+replicated://" + address(a_), "valkey+replicated://" + address(b_),
+        "valkey+replicated://" + address(b_) + "," + address(a_)}) {
+    const auto cache = ValkeyCache::open(uri, patient()).value();
+    ASSERT_TRUE(ok(cache.set(key_of("k"), uri).get())) << uri;
+    EXPECT_EQ(cache.get(key_of("k")).get().value(), Found(uri));
+    EXPECT_EQ(cache.clear().get().value(), 1U);
+  }
+}
+
+TEST_F(Replicated, ReadsGoToTheReplicaByChoice) {
+  auto options = patient();
+  options.read_from = ReadFrom::replica;
+  const auto cache = ValkeyCache::open("valkey+replicated://" + address(a_), options).value();
+  ASSERT_TRUE(ok(cache.set(key_of("k"), "v").get()));
+  // While the replica answers it is read from: it alone counts those reads.
+  const auto reads = [&] {
+    const auto text = b_.command({"INFO", "commandstats"}).text;
+    return text.find("cmdstat_get:") != std::string::npos;
+  };
+  EXPECT_TRUE(wait_until([&] {
+    (void)cache.get(key_of("k")).get();
+    return reads();
+  }));
+  EXPECT_TRUE(wait_until([&] { return cache.get(key_of("k")).get().value() == Found("v"); }));
+  b_.kill();
+  EXPECT_TRUE(wait_until([&] {
+    const auto got = cache.get(key_of("k")).get();
+    return got && *got == Found("v");
+  }));
+}
+
+TEST_F(Replicated, ADemotedPrimaryIsNoticedByItsRefusal) {
+  const auto cache =
+      ValkeyCache::open("valkey+replicated://" + address(a_) + "," + address(b_), patient())
+          .value();
+  ASSERT_TRUE(ok(cache.set(key_of("k"), "1").get()));
+  b_.command({"REPLICAOF", "NO", "ONE"});
+  follow(a_, b_);
+  ASSERT_TRUE(ok(cache.set(key_of("k"), "2").get()));
+  EXPECT_EQ(b_.command({"GET", cache.wire_key(key_of("k"))}).text, "2");
+}
+
+TEST_F(Replicated, ALostPrimaryIsReplaced) {
+  const auto cache =
+      ValkeyCache::open("valkey+replicated://" + address(a_) + "," + address(b_), patient())
+          .value();
+  ASSERT_TRUE(ok(cache.set(key_of("k"), "1").get()));
+  a_.kill();
+  b_.command({"REPLICAOF", "NO", "ONE"});
+  EXPECT_TRUE(wait_until([&] { return cache.set(key_of("k"), "2").get().has_value(); }));
+  EXPECT_EQ(cache.get(key_of("k")).get().value(), Found("2"));
+}
+
+TEST_F(Replicated, SentinelsAreAskedAndAskedAgain) {
+  const TemporaryFolder folder;
+  const auto port = ValkeyServer::free_port();
+  const auto file = folder.path() + "/sentinel.conf";
+  std::ofstream(file) << "port " << port << "\nbind 127.0.0.1\ndir " << folder.path()
+                      << "\nsentinel monitor main 127.0.0.1 " << a_.port()
+                      << " 1\nsentinel down-after-milliseconds main 500\n"
+                         "sentinel failover-timeout main 2000\n";
+  ChildProcess sentinel({valkey_server_program(), file, "--sentinel"}, folder.path() + "/log");
+  const auto cache =
+      ValkeyCache::open("valkey+sentinel://127.0.0.1:1,127.0.0.1:" + std::to_string(port) + "/main",
+                        patient())
+          .value();
+  ASSERT_TRUE(ok(cache.set(key_of("k"), "1").get()));
+  ASSERT_TRUE(wait_until([&] {  // it has heard of the replica
+    auto client = RespClient::tcp(port);
+    return !client.command({"SENTINEL", "REPLICAS", "main"}).items.empty();
+  }));
+  a_.kill();
+  EXPECT_TRUE(wait_until([&] { return cache.set(key_of("k"), "2").get().has_value(); }));
+  EXPECT_EQ(b_.command({"GET", cache.wire_key(key_of("k"))}).text, "2");
+  sentinel.stop();
+}
+
+}  // namespace
