@@ -302,15 +302,18 @@ struct FuturePromiseBase : FuturePromiseMark {
   std::suspend_never final_suspend() noexcept { return {}; }
   void unhandled_exception() noexcept { promise.set(error_callback_failed()); }
 };
+// Partial specialisations, so that nothing is instantiated before a coroutine asks for it.
+template <class T, bool = std::is_void_v<T>>
+struct FuturePromise : FuturePromiseBase<T> {
+  void return_value(Result<T> result) noexcept { this->promise.set(std::move(result)); }
+};
+template <class T>
+struct FuturePromise<T, true> : FuturePromiseBase<T> {
+  void return_void() noexcept { this->promise.set(Result<void>()); }
+};
 }  // namespace detail
 
 template <class T>
-struct Future<T>::promise_type : detail::FuturePromiseBase<T> {
-  void return_value(Result<T> result) noexcept { this->promise.set(std::move(result)); }
-};
-template <>
-struct Future<void>::promise_type : detail::FuturePromiseBase<void> {
-  void return_void() noexcept { this->promise.set(Result<void>()); }
-};
+struct Future<T>::promise_type : detail::FuturePromise<T> {};
 
 }  // namespace valkeycache::inline v0

@@ -10,7 +10,6 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,9 +38,15 @@ struct Completion;
 // An ordinary value: copy it freely; concurrent reads are safe.
 class VALKEYCACHE_API ChatRequest {
  public:
-  ChatRequest() = default;
+  ChatRequest() noexcept;
   // One user message.
-  explicit ChatRequest(std::string_view prompt) { user(prompt); }
+  explicit ChatRequest(std::string_view prompt);
+  ChatRequest(const ChatRequest& other);
+  // What is moved from is as if nothing had been set.
+  ChatRequest(ChatRequest&& other) noexcept;
+  ChatRequest& operator=(const ChatRequest& other);
+  ChatRequest& operator=(ChatRequest&& other) noexcept;
+  ~ChatRequest();
 
   // A Converse request body as AWS documents it, with an optional member "modelId" (which Converse
   // has in its URL). Unknown members are kept. Duplicate members, invalid UTF-8, lone surrogates,
@@ -53,7 +58,7 @@ class VALKEYCACHE_API ChatRequest {
   // as canonical JSON, under keys of its own that no Converse request has. An empty model: the
   // client's own. Only model() may be set beside it; any other setter is an error.
   static ChatRequest invoke(std::string_view model, std::string_view body);
-  [[nodiscard]] bool is_invoke() const noexcept { return invoke_body_.has_value(); }
+  [[nodiscard]] bool is_invoke() const noexcept;
 
   // Model id, inference profile or ARN, as given to Bedrock. Unset: the client's own model.
   ChatRequest& model(std::string_view id);
@@ -97,9 +102,9 @@ class VALKEYCACHE_API ChatRequest {
   ChatRequest& extra(std::string_view member, std::string_view json);
 
   // The first thing that a setter could not use; nullptr when there was none.
-  [[nodiscard]] const Error* error() const noexcept { return error_ ? &*error_ : nullptr; }
+  [[nodiscard]] const Error* error() const noexcept;
 
-  [[nodiscard]] const std::string& model() const noexcept { return model_; }
+  [[nodiscard]] const std::string& model() const noexcept;
   // The canonical body: everything but the model. This text is hashed and sent.
   [[nodiscard]] std::string to_json() const;
   // The part of it that a complete key hashes: all but the members that cannot change the answer
@@ -125,7 +130,10 @@ class VALKEYCACHE_API ChatRequest {
   [[nodiscard]] ChatRequest normalized() const;
 
  private:
-  using Members = std::map<std::string, std::string, std::less<>>;
+  struct Parts;
+  // Made when there is something to keep.
+  [[nodiscard]] Parts& parts();
+  [[nodiscard]] const Parts& parts() const noexcept;
   void fail(std::string message);
   void set_inference(std::string_view member, std::string json);
   void set_member(std::string_view member, std::string canonical);
@@ -137,15 +145,8 @@ class VALKEYCACHE_API ChatRequest {
   void add_tool(std::string canonical);
   [[nodiscard]] std::string to_json_if(bool (*wanted)(std::string_view)) const;
 
-  std::string model_;
-  // Canonical JSON texts; the three that grow by parts are joined when the body is asked for. An
-  // empty one is not an absent one.
-  Members members_;
-  std::optional<Members> inference_;
-  std::optional<std::vector<std::string>> messages_;
-  std::optional<std::vector<std::string>> system_;
-  std::optional<std::string> invoke_body_;
-  std::optional<Error> error_;
+  // Empty: nothing was set, or it was moved from, which is the same.
+  std::unique_ptr<Parts> parts_;
 };
 
 // Tokens as the model's service counts them. total need not be the sum of the others.
@@ -175,13 +176,9 @@ struct Completion {
 };
 
 // The tools that the model asks for; empty when it asks for none.
-inline std::vector<ToolUse> tool_uses(const Completion& answer) {
-  return tool_uses(std::string_view(answer.content));
-}
+VALKEYCACHE_API std::vector<ToolUse> tool_uses(const Completion& answer);
 // The answer's blocks, as they go back into a conversation.
-inline std::vector<Content> content_of(const Completion& answer) {
-  return content_of(answer.text, answer.content);
-}
+VALKEYCACHE_API std::vector<Content> content_of(const Completion& answer);
 
 // One event of a streamed answer.
 struct StreamEvent {

@@ -8,7 +8,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,6 +18,7 @@ namespace valkeycache::inline v0 {
 
 // What a million tokens cost. Prices change and differ by contract: none are built in.
 struct ModelPrice {
+  std::string model = {};  // its id as it is asked
   double input = 0;
   double output = 0;
   double cache_read = 0;
@@ -29,9 +29,9 @@ struct ModelPrice {
 struct PriceTable {
   // Of all prices; only shown.
   std::string currency = {};
-  // By the model's id as it is asked. A model that is not here costs nothing in the sums and is
-  // counted (CachedLlmStats::unpriced).
-  std::map<std::string, ModelPrice, std::less<>> models = {};
+  // Of two for one model the first counts. A model that is not here costs nothing in the sums and
+  // is counted (CachedLlmStats::unpriced).
+  std::vector<ModelPrice> models = {};
 
   // Usage::input_tokens are taken not to hold those of the prompt cache, as Bedrock counts.
   [[nodiscard]] VALKEYCACHE_API std::optional<double> cost(const Usage& usage,

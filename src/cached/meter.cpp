@@ -1,5 +1,6 @@
 #include "cached/meter.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -71,15 +72,15 @@ void Meter::read(CachedLlmStats& stats) const {
 }  // namespace detail
 
 std::optional<double> PriceTable::cost(const Usage& usage, std::string_view model) const noexcept {
-  const auto at = models.find(model);
-  if (at == models.end()) return std::nullopt;
-  const auto part = [](std::int64_t tokens, double price) {
-    return tokens > 0 ? static_cast<double>(tokens) * price / 1e6 : 0.0;
+  const auto price = std::find_if(models.begin(), models.end(),
+                                  [model](const auto& one) { return one.model == model; });
+  if (price == models.end()) return std::nullopt;
+  const auto part = [](std::int64_t tokens, double per_million) {
+    return tokens > 0 ? static_cast<double>(tokens) * per_million / 1e6 : 0.0;
   };
-  const auto& price = at->second;
-  return part(usage.input_tokens, price.input) + part(usage.output_tokens, price.output) +
-         part(usage.cache_read_tokens, price.cache_read) +
-         part(usage.cache_write_tokens, price.cache_write);
+  return part(usage.input_tokens, price->input) + part(usage.output_tokens, price->output) +
+         part(usage.cache_read_tokens, price->cache_read) +
+         part(usage.cache_write_tokens, price->cache_write);
 }
 
 std::uint64_t LatencyHistogram::count() const noexcept {

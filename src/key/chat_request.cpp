@@ -10,6 +10,7 @@
 #include "key/canonical_json.hpp"
 #include "key/python_text.hpp"
 #include "key/request_json.hpp"
+#include "key/request_parts.hpp"
 
 namespace valkeycache::inline v0 {
 namespace {
@@ -49,21 +50,56 @@ std::optional<std::string> only_text_of(std::string_view message) {
 
 }  // namespace
 
+ChatRequest::ChatRequest() noexcept = default;
+ChatRequest::ChatRequest(std::string_view prompt) {
+  user(prompt);
+}
+ChatRequest::ChatRequest(const ChatRequest& other)
+    : parts_(other.parts_ ? std::make_unique<Parts>(*other.parts_) : nullptr) {}
+ChatRequest::ChatRequest(ChatRequest&& other) noexcept = default;
+ChatRequest& ChatRequest::operator=(const ChatRequest& other) {
+  if (this != &other) *this = ChatRequest(other);
+  return *this;
+}
+ChatRequest& ChatRequest::operator=(ChatRequest&& other) noexcept = default;
+ChatRequest::~ChatRequest() = default;
+
+ChatRequest::Parts& ChatRequest::parts() {
+  if (!parts_) parts_ = std::make_unique<Parts>();
+  return *parts_;
+}
+
+const ChatRequest::Parts& ChatRequest::parts() const noexcept {
+  static const Parts none;
+  return parts_ ? *parts_ : none;
+}
+
+bool ChatRequest::is_invoke() const noexcept {
+  return parts().invoke_body.has_value();
+}
+const Error* ChatRequest::error() const noexcept {
+  const auto& error = parts().error;
+  return error ? &*error : nullptr;
+}
+const std::string& ChatRequest::model() const noexcept {
+  return parts().model;
+}
+
 bool ChatRequest::refuse_on_invoke(const char* what) {
-  if (!invoke_body_) return false;
+  if (!parts().invoke_body) return false;
   fail(std::string(what) + ": an invoke request has its body and nothing else");
   return true;
 }
 
 void ChatRequest::fail(std::string message) {
-  if (error_) return;
-  error_.emplace(
+  if (parts().error) return;
+  parts().error.emplace(
       Error{.code = ErrorCode::invalid_argument, .message = "ChatRequest: " + std::move(message)});
 }
 
 ChatRequest& ChatRequest::model(std::string_view id) {
   if (detail::is_valid_utf8(id)) {
-    model_ = id;
+    parts().model = id;
   } else {
     fail("the model's id is invalid UTF-8");
   }
@@ -72,8 +108,8 @@ ChatRequest& ChatRequest::model(std::string_view id) {
 
 void ChatRequest::set_inference(std::string_view member, std::string json) {
   if (refuse_on_invoke("an inference parameter")) return;
-  if (!inference_) inference_.emplace();
-  inference_->insert_or_assign(std::string(member), std::move(json));
+  if (!parts().inference) parts().inference.emplace();
+  parts().inference->insert_or_assign(std::string(member), std::move(json));
 }
 
 ChatRequest& ChatRequest::temperature(double value) {
@@ -147,21 +183,21 @@ void ChatRequest::set_member(std::string_view member, std::string canonical) {
   };
   if (member == "modelId") {
     if (kind != '"' || canonical == R"("")") return fail("modelId must be a string, not empty");
-    model_ = detail::canonical_string(canonical);
+    parts().model = detail::canonical_string(canonical);
   } else if (member == "messages") {
     if (kind != '[') return fail("messages must be an array");
-    messages_ = list();
+    parts().messages = list();
   } else if (member == "system") {
     if (kind != '[') return fail("system must be an array");
-    system_ = list();
+    parts().system = list();
   } else if (member == "inferenceConfig") {
     if (kind != '{') return fail("inferenceConfig must be an object");
-    inference_.emplace();
+    parts().inference.emplace();
     for (auto& [name, value] : canonical_members(canonical)) {
-      inference_->emplace(std::move(name), value);
+      parts().inference->emplace(std::move(name), value);
     }
   } else {
-    members_.insert_or_assign(std::string(member), std::move(canonical));
+    parts().members.insert_or_assign(std::string(member), std::move(canonical));
   }
 }
 
@@ -177,7 +213,7 @@ Result<ChatRequest> ChatRequest::from_converse_json(std::string_view json) {
       request.set_member(name, std::string(value));
     }
   }
-  if (request.error_) return *std::move(request.error_);
+  if (request.parts().error) return *std::move(request.parts().error);
   return request;
 }
 
@@ -190,7 +226,7 @@ ChatRequest ChatRequest::invoke(std::string_view model, std::string_view body) {
   } else if (canonical.text.front() != '{') {
     request.fail("invoke: a body is a JSON object");
   }
-  request.invoke_body_ = std::move(canonical.text);
+  request.parts().invoke_body = std::move(canonical.text);
   return request;
 }
 
@@ -204,7 +240,7 @@ std::string ChatRequest::to_hashed_json() const {
 
 std::string ChatRequest::to_json_if(bool (*wanted)(std::string_view)) const {
   // To InvokeModel no member is known to be without meaning.
-  if (invoke_body_) return *invoke_body_;
+  if (parts().invoke_body) return *parts().invoke_body;
   std::string json;
   ObjectWriter object(json);
   // The members kept apart, in order, each written before the first that follows it.
@@ -215,18 +251,18 @@ std::string ChatRequest::to_json_if(bool (*wanted)(std::string_view)) const {
     };
     if (due(0, "inferenceConfig")) {
       ++next;
-      if (inference_) append_object(object.member("inferenceConfig"), *inference_);
+      if (parts().inference) append_object(object.member("inferenceConfig"), *parts().inference);
     }
     if (due(1, "messages")) {
       ++next;
-      if (messages_) append_list(object.member("messages"), *messages_);
+      if (parts().messages) append_list(object.member("messages"), *parts().messages);
     }
     if (due(2, "system")) {
       ++next;
-      if (system_) append_list(object.member("system"), *system_);
+      if (parts().system) append_list(object.member("system"), *parts().system);
     }
   };
-  for (const auto& [name, value] : members_) {
+  for (const auto& [name, value] : parts().members) {
     write_before(name, false);
     if (wanted(name)) object.member(name) += value;
   }
@@ -236,28 +272,29 @@ std::string ChatRequest::to_json_if(bool (*wanted)(std::string_view)) const {
 }
 
 std::optional<std::string> ChatRequest::temperature_text() const {
-  if (!inference_) return std::nullopt;
-  const auto at = inference_->find("temperature");
-  if (at == inference_->end()) return std::nullopt;
+  if (!parts().inference) return std::nullopt;
+  const auto at = parts().inference->find("temperature");
+  if (at == parts().inference->end()) return std::nullopt;
   return at->second;
 }
 
 bool ChatRequest::has_member(std::string_view member) const {
-  if (invoke_body_) {
-    const auto members = canonical_members(invoke_body_->empty() ? "{}" : *invoke_body_);
+  if (parts().invoke_body) {
+    const auto members =
+        canonical_members(parts().invoke_body->empty() ? "{}" : *parts().invoke_body);
     return std::any_of(members.begin(), members.end(),
                        [member](const auto& one) { return one.name == member; });
   }
-  if (member == "messages") return messages_.has_value();
-  if (member == "system") return system_.has_value();
-  if (member == "inferenceConfig") return inference_.has_value();
-  return members_.find(member) != members_.end();
+  if (member == "messages") return parts().messages.has_value();
+  if (member == "system") return parts().system.has_value();
+  if (member == "inferenceConfig") return parts().inference.has_value();
+  return parts().members.find(member) != parts().members.end();
 }
 
 std::optional<ChatRequest::Triple> ChatRequest::as_triple() const {
-  if (error_ || invoke_body_ || system_ || !messages_ || messages_->size() != 1 || !inference_ ||
-      inference_->size() != 1 ||
-      std::any_of(members_.begin(), members_.end(),
+  if (parts().error || parts().invoke_body || parts().system || !parts().messages ||
+      parts().messages->size() != 1 || !parts().inference || parts().inference->size() != 1 ||
+      std::any_of(parts().members.begin(), parts().members.end(),
                   [](const auto& member) { return is_hashed(member.first); })) {
     return std::nullopt;
   }
@@ -265,7 +302,7 @@ std::optional<ChatRequest::Triple> ChatRequest::as_triple() const {
   if (!token) return std::nullopt;
   auto temperature = detail::python_number(*token);
   if (!temperature) return std::nullopt;
-  const auto prompt = only_text_of(messages_->front());
+  const auto prompt = only_text_of(parts().messages->front());
   if (!prompt) return std::nullopt;
   return Triple{.temperature = *std::move(temperature),
                 .prompt = std::string(detail::python_strip(*prompt))};
@@ -285,7 +322,7 @@ ChatRequest ChatRequest::from_triple(std::string_view model, const Triple& tripl
 ChatRequest ChatRequest::normalized() const {
   ChatRequest request = *this;
   if (auto triple = as_triple()) {
-    request.messages_->front() = text_message("user", triple->prompt);
+    request.parts().messages->front() = text_message("user", triple->prompt);
     request.set_inference("temperature", std::move(triple->temperature));
   }
   return request;

@@ -6,6 +6,7 @@
 #include "base/json_depth.hpp"
 #include "base/utf8.hpp"
 #include "key/request_json.hpp"
+#include "key/request_parts.hpp"
 
 namespace valkeycache::inline v0 {
 using detail::canonical_json;
@@ -19,8 +20,8 @@ void ChatRequest::add_text(const char* role, std::string_view text) {
     return fail((*role == 'u' ? "a user" : "an assistant") +
                 std::string(" message is invalid UTF-8"));
   }
-  if (!messages_) messages_.emplace();
-  messages_->push_back(text_message(role, text));
+  if (!parts().messages) parts().messages.emplace();
+  parts().messages->push_back(text_message(role, text));
 }
 
 void ChatRequest::add_message(const char* role, const std::vector<Content>& content) {
@@ -42,8 +43,8 @@ void ChatRequest::add_message(const char* role, const std::vector<Content>& cont
     message += block.to_json();
   }
   message.append(R"(],"role":")").append(role) += R"("})";
-  if (!messages_) messages_.emplace();
-  messages_->push_back(std::move(message));
+  if (!parts().messages) parts().messages.emplace();
+  parts().messages->push_back(std::move(message));
 }
 
 ChatRequest& ChatRequest::user(std::string_view text) {
@@ -81,8 +82,8 @@ ChatRequest& ChatRequest::system(const Content& block) {
     fail("a system block: " + block.fault());
     return *this;
   }
-  if (!system_) system_.emplace();
-  system_->push_back(block.to_json());
+  if (!parts().system) parts().system.emplace();
+  parts().system->push_back(block.to_json());
   return *this;
 }
 
@@ -95,8 +96,8 @@ ChatRequest& ChatRequest::message_json(std::string_view json) {
   } else if (canonical.text.front() != '{') {
     fail("message_json: a message is a JSON object");
   } else {
-    if (!messages_) messages_.emplace();
-    messages_->push_back(std::move(canonical.text));
+    if (!parts().messages) parts().messages.emplace();
+    parts().messages->push_back(std::move(canonical.text));
   }
   return *this;
 }
@@ -109,8 +110,8 @@ ChatRequest& ChatRequest::system_json(std::string_view json) {
   } else if (canonical.text.front() != '{') {
     fail("system_json: a system block is a JSON object");
   } else {
-    if (!system_) system_.emplace();
-    system_->push_back(std::move(canonical.text));
+    if (!parts().system) parts().system.emplace();
+    parts().system->push_back(std::move(canonical.text));
   }
   return *this;
 }

@@ -4,6 +4,7 @@
 #include "base/json_depth.hpp"
 #include "base/utf8.hpp"
 #include "key/request_json.hpp"
+#include "key/request_parts.hpp"
 
 namespace valkeycache::inline v0 {
 using detail::canonical_json;
@@ -81,9 +82,9 @@ ChatRequest& ChatRequest::tool_choice(std::string_view name) {
 }
 
 void ChatRequest::add_tool(std::string canonical) {
-  const auto config = members_.find("toolConfig");
+  const auto config = parts().members.find("toolConfig");
   std::string tools = "[]";
-  if (config != members_.end() && config->second.front() == '{') {
+  if (config != parts().members.end() && config->second.front() == '{') {
     for (const auto& [name, value] : canonical_members(config->second)) {
       if (name == "tools") tools = value;
     }
@@ -98,8 +99,8 @@ void ChatRequest::add_tool(std::string canonical) {
 
 void ChatRequest::set_tool_config(std::string_view member, std::string canonical) {
   if (refuse_on_invoke("toolConfig")) return;
-  Members config;
-  if (const auto old = members_.find("toolConfig"); old != members_.end()) {
+  Parts::Members config;
+  if (const auto old = parts().members.find("toolConfig"); old != parts().members.end()) {
     if (old->second.front() != '{') return fail("toolConfig is no object");
     for (auto& [name, value] : canonical_members(old->second)) {
       config.emplace(std::move(name), value);
@@ -108,7 +109,7 @@ void ChatRequest::set_tool_config(std::string_view member, std::string canonical
   config.insert_or_assign(std::string(member), std::move(canonical));
   std::string json;
   detail::append_object(json, config);
-  members_.insert_or_assign("toolConfig", std::move(json));
+  parts().members.insert_or_assign("toolConfig", std::move(json));
 }
 
 ChatRequest& ChatRequest::guardrail(std::string_view id, std::string_view version,
@@ -124,12 +125,12 @@ ChatRequest& ChatRequest::guardrail(std::string_view id, std::string_view versio
     fail("a guardrail needs an id and a version");
     return *this;
   }
-  Members config{{"guardrailIdentifier", json_string(id)},
-                 {"guardrailVersion", json_string(version)}};
+  Parts::Members config{{"guardrailIdentifier", json_string(id)},
+                        {"guardrailVersion", json_string(version)}};
   if (!trace.empty()) config.emplace("trace", json_string(trace));
   std::string json;
   detail::append_object(json, config);
-  members_.insert_or_assign("guardrailConfig", std::move(json));
+  parts().members.insert_or_assign("guardrailConfig", std::move(json));
   return *this;
 }
 

@@ -1,4 +1,5 @@
 #include <valkeycache/content.hpp>
+#include <valkeycache/llm.hpp>
 
 #include <algorithm>
 #include <array>
@@ -271,6 +272,14 @@ std::vector<Content> content_of(std::string_view text, std::string_view content)
   for (const auto block : elements_of(content)) blocks.push_back(Content::raw(block));
   if (blocks.empty()) blocks.push_back(Content::raw(content));  // which tells what is wrong
   return blocks;
+}
+
+std::vector<ToolUse> tool_uses(const Completion& answer) {
+  return tool_uses(std::string_view(answer.content));
+}
+
+std::vector<Content> content_of(const Completion& answer) {
+  return content_of(answer.text, answer.content);
 }
 
 }  // namespace valkeycache::inline v0

@@ -32,7 +32,7 @@ using test::settled;
 CachedLlmOptions priced() {
   CachedLlmOptions options;
   options.advanced.prices = {.currency = "EUR",
-                             .models = {{"fake-model", {.input = 1e6, .output = 2e6}}}};
+                             .models = {{.model = "fake-model", .input = 1e6, .output = 2e6}}};
   return options;
 }
 
@@ -57,7 +57,7 @@ TEST(Observe, TokensAndCostsSpentAndSparedAreApart) {
 
 TEST(Observe, AModelWithoutAPriceIsCounted) {
   auto options = priced();
-  options.advanced.prices.models = {{"another", {.input = 1}}};
+  options.advanced.prices.models = {{.model = "another", .input = 1}};
   const auto llm = cached(fresh_cache(), FakeLlm::saying(answer_of("a")), options);
   ASSERT_TRUE(ok(llm.ask("x").get()));
   EXPECT_EQ(llm.stats().unpriced, 1U);
