@@ -128,6 +128,18 @@ struct CachedLlmAdvanced {
   // alone.
   bool single_flight = true;
 
+  // One call of the model for all processes that ask with one key at one time: who finds no entry
+  // takes a lease beside it for so long, and extends it while the model is asked; the others look
+  // for its entry again and again until the lease has ended, but no longer than half of the time
+  // that they have (AnswerSource::shared). A holder that dies is replaced once its lease has run
+  // out. One whose answer is not stored sends the others to the model without a lease, and so does
+  // a Valkey that fails. With leases an answer is stored only where nobody else has stored
+  // meanwhile, so that a holder which was stopped and goes on overwrites nothing. Calls with
+  // refresh or no_store take none. 0: no lease, and no command more than a lookup and a store.
+  std::chrono::milliseconds lease{0};
+  // No lease is extended for longer, nor waited for.
+  std::chrono::milliseconds lease_life{std::chrono::minutes(5)};
+
   // A lookup that fails, or that the breaker spares, fails the call, for those who want it. A store
   // never does: by then the answer has been paid for.
   bool strict = false;
@@ -202,6 +214,7 @@ struct CachedLlmStats {
   std::uint64_t rejected_empty = 0;
   std::uint64_t rejected_too_large = 0;
   std::uint64_t rejected_predicate = 0;
+  std::uint64_t rejected_superseded = 0;  // another process's answer stood there already
   // Entries found that were no answers; each a miss.
   std::uint64_t corrupt_entries = 0;
   std::uint64_t wrong_digest = 0;

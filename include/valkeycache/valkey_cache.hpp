@@ -240,6 +240,9 @@ class VALKEYCACHE_API ValkeyCache {
   Future<bool> erase_if(const CacheKey& key, std::string value, CallOptions options = {}) const;
   Future<bool> expire_if(const CacheKey& key, std::string value, Ttl ttl,
                          CallOptions options = {}) const;
+  // Likewise: stores `value` in its place, with a TTL as set() has it.
+  Future<bool> replace_if(const CacheKey& key, std::string expected, std::string value,
+                          Ttl ttl = {}, CallOptions options = {}) const;
 
   // DEL: true when there was one.
   Future<bool> erase(const CacheKey& key, CallOptions options = {}) const;

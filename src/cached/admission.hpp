@@ -23,7 +23,8 @@ enum class Rejection : std::uint8_t {
   malformed,      // the model's output was malformed, or cannot be put into an entry
   empty,
   too_large,
-  predicate,  // the user's own
+  predicate,   // the user's own
+  superseded,  // another's answer stands there already
 };
 
 struct AdmissionRules {

@@ -249,7 +249,10 @@ void Call::looked_up(Result<std::optional<std::string>> found) {
   shared_->breaker.succeeded();
   if (!*found) return missed(EntryFault::none);
   auto decoded = shared_->codec.decode(**found, request_->key, wire_key());
-  if (decoded.fault != EntryFault::none) return missed(decoded.fault);
+  if (decoded.fault != EntryFault::none) {
+    seen_ = *std::move(*found);
+    return missed(decoded.fault);
+  }
   hit(std::move(decoded.entry), request_->key, AnswerSource::valkey);
 }
 
@@ -300,17 +303,25 @@ void Call::missed(EntryFault fault) {
     return end(error_of(ErrorCode::cache_miss,
                         "there is no entry, and cache_only forbids asking the model"));
   }
+  if (leases()) return take_lease(core_.lock());
   ask_model(core_.lock());
 }
 
 void Call::hit(Entry entry, const CacheKey& key, AnswerSource source) {
   shared_->counters.hits.add();
-  CachedAnswer answer;
+  auto answer = answer_of(std::move(entry));
   answer.cached = true;
-  answer.latency_ms = ms_since(step_started_);
-  answer.total_ms = ms_since(started_);
   answer.source = source;
   answer.cache_status = CacheStatus::hit;
+  answer.key = key;
+  land(answer, shared_->counters.hits);
+  finish(std::move(answer));
+}
+
+CachedAnswer Call::answer_of(Entry entry) const {
+  CachedAnswer answer;
+  answer.latency_ms = ms_since(step_started_);
+  answer.total_ms = ms_since(started_);
   answer.age = age_of(entry.created_ms);
   answer.avoided_usage = entry.usage;
   answer.response = std::move(entry.response);
@@ -318,9 +329,8 @@ void Call::hit(Entry entry, const CacheKey& key, AnswerSource source) {
   answer.extra = std::move(entry.extra);
   answer.stop_reason = std::move(entry.stop_reason);
   answer.model = std::move(entry.model);
-  answer.key = key;
-  land(answer, shared_->counters.hits);
-  finish(std::move(answer));
+  if (request_) answer.key = request_->key;
+  return answer;
 }
 
 // The core is let go before anything is published: a program that leaves main with its answer in
@@ -338,11 +348,12 @@ void Call::ask_model(std::shared_ptr<CachedLlmCore> core) {
   if (too_late || options_.stop_token.stop_requested() || claimed() ||
       (flies_ && !shared_->flights.set_stop(*this, everybody))) {
     if (const auto follower = hand_over()) follower->take_over(*this, std::move(core));
+    release_lease(Lease::Outcome::failed);
     core.reset();
     return finish(too_late ? error_timeout() : error_cancelled());
   }
 
-  if (!joined) watch();
+  watch_once();
   shared_->counters.model_calls.add();
   step_started_ = Clock::now();
   Future<Completion> completion;
@@ -400,7 +411,15 @@ void Call::failed(Error error) {
   } else {
     land(error, shared_->counters.shared);
   }
+  release_lease(Lease::Outcome::failed);
   finish(std::move(error));
+}
+
+// Unless it went to a follower.
+void Call::release_lease(Lease::Outcome outcome) noexcept {
+  if (const auto lease = std::exchange(lease_, nullptr); lease && lease->held) {
+    lease->held->release(outcome);
+  }
 }
 
 void Call::store(const Completion& completion) {
@@ -408,7 +427,7 @@ void Call::store(const Completion& completion) {
   std::string bytes;
   if (const auto reason = encode(completion, bytes); reason != Rejection::none) {
     counters.of(reason).add();
-    return;
+    return release_lease(Lease::Outcome::not_stored);
   }
   const auto core = core_.lock();
   if (!core) {  // destroyed meanwhile, and the connection with it
@@ -419,21 +438,40 @@ void Call::store(const Completion& completion) {
       shared_->advanced().max_pending_stores) {
     shared_->pending_stores.fetch_sub(1, std::memory_order_relaxed);
     counters.store_dropped.add();
-    return;
+    return release_lease(Lease::Outcome::not_stored);
   }
   FutureAccess::on_ready(
-      core->cache().set(request_->key, std::move(bytes), options_.ttl.value_or(shared_->ttl),
-                        {.timeout = shared_->advanced().store_timeout}),
-      [shared = shared_](const Result<void>& stored) {
+      store_bytes(*core, std::move(bytes)), [shared = shared_](const Result<bool>& stored) {
         shared->pending_stores.fetch_sub(1, std::memory_order_relaxed);
         if (stored) {
-          shared->counters.stored.add();
+          (*stored ? shared->counters.stored : shared->counters.of(Rejection::superseded)).add();
           shared->breaker.succeeded();
         } else {
           shared->counters.store_errors.add();
           shared->cache_failed(stored.error(), judge_store(stored.error()));
         }
       });
+  // On the same connection after the entry.
+  release_lease(Lease::Outcome::stored);
+}
+
+// False: something else stands there by now, and stays. Only leases care.
+Future<bool> Call::store_bytes(const CachedLlmCore& core, std::string bytes) {
+  const auto& cache = core.cache();
+  const auto& key = request_->key;
+  const auto ttl = options_.ttl.value_or(shared_->ttl);
+  const CallOptions options{.timeout = shared_->advanced().store_timeout};
+  if (!leases()) {
+    Promise<bool> promise;
+    auto future = promise.future();
+    FutureAccess::on_ready(cache.set(key, std::move(bytes), ttl, options),
+                           [promise = std::move(promise)](Result<void> stored) mutable {
+                             promise.set(stored ? Result<bool>(true) : std::move(stored).error());
+                           });
+    return future;
+  }
+  if (seen_) return cache.replace_if(key, *seen_, std::move(bytes), ttl, options);
+  return cache.set_if_absent(key, std::move(bytes), ttl, options);
 }
 
 Rejection Call::encode(const Completion& completion, std::string& bytes) {

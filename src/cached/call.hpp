@@ -15,11 +15,13 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "cached/call_errors.hpp"
 #include "cached/core.hpp"
 #include "cached/counters.hpp"
 #include "cached/flights.hpp"
+#include "cached/lease.hpp"
 #include "cached/shared.hpp"
 
 namespace valkeycache::inline v0 {
@@ -77,27 +79,41 @@ class Call final : public FlightNode {
   void lookup_failed(Error error);
   void without_cache(Error error, std::shared_ptr<CachedLlmCore> core);
   void missed(EntryFault fault);
+  [[nodiscard]] CachedAnswer answer_of(Entry entry) const;
   void hit(Entry entry, const CacheKey& key, AnswerSource source);
   void ask_model(std::shared_ptr<CachedLlmCore> core);
   void answered(Result<Completion> completion);
   void failed(Error error);
   void store(const Completion& completion);
+  Future<bool> store_bytes(const CachedLlmCore& core, std::string bytes);
   Rejection encode(const Completion& completion, std::string& bytes);
   void end(Error error);
   // Every end but the first one is ignored.
   void finish(Result<CachedAnswer> result) noexcept;
   void record(Result<CachedAnswer> result) noexcept;
 
+  // The lease.
+  [[nodiscard]] bool leases() const noexcept;
+  void take_lease(std::shared_ptr<CachedLlmCore> core);
+  void wait_for_lease(std::shared_ptr<CachedLlmCore> core);
+  void try_lease(std::shared_ptr<CachedLlmCore> core);
+  void lease_tried(const Result<bool>& taken,
+                   Result<std::vector<Result<std::optional<std::string>>>> found);
+  void give_up_lease(std::shared_ptr<CachedLlmCore> core);
+  void found_by_lease(Entry entry);
+  void release_lease(Lease::Outcome outcome) noexcept;
+
   // The flight.
   [[nodiscard]] bool flies() const noexcept;
   bool join_flight();
   void somebody_follows() noexcept;
   void watch();
+  void watch_once();
   void depart() noexcept;
   [[nodiscard]] bool late() const noexcept;
   static bool can_lead(const FlightNode& node) noexcept;
   Ref<Call> hand_over() noexcept;
-  void take_over(const Call& leading, std::shared_ptr<CachedLlmCore> core) noexcept;
+  void take_over(Call& leading, std::shared_ptr<CachedLlmCore> core) noexcept;
   // Gives all followers the error, or a copy of the answer; each is counted there.
   void land(const Error& error, Counter& counter) noexcept;
   void land(const CachedAnswer& answer, Counter& counter) noexcept;
@@ -129,6 +145,9 @@ class Call final : public FlightNode {
   CacheStatus cache_status_ = CacheStatus::miss;
   std::optional<Error> cache_error_;
   bool foreign_entry_ = false;
+  bool watched_ = false;
+  std::optional<std::string> seen_;  // what the lookup found, and was no answer
+  std::unique_ptr<LeaseWait> lease_;
   bool near_looked_ = false;
   NearHit near_;           // found, but not decoded yet
   bool flies_ = false;     // set before it joins

@@ -34,7 +34,12 @@ void Call::somebody_follows() noexcept {
   if (auto* const helper = lookup_helper_.load()) helper->go_on_alone();
 }
 
+void Call::watch_once() {
+  if (!joined && !watched_) watch();
+}
+
 void Call::watch() {
+  watched_ = true;
   const auto& stop = options_.stop_token;
   shared_->watchdog.arm(self(), deadline_, stop.stop_possible());
   if (stop.stop_possible()) on_stop_.emplace(stop, OnStop{this});
@@ -68,11 +73,13 @@ Ref<Call> Call::hand_over() noexcept {
 }
 
 // The flight's lookup has ended without an answer, as the one who led knows.
-void Call::take_over(const Call& leading, std::shared_ptr<CachedLlmCore> core) noexcept {
+void Call::take_over(Call& leading, std::shared_ptr<CachedLlmCore> core) noexcept {
   guarded([&] {
     cache_status_ = leading.cache_status_;
     cache_error_ = leading.cache_error_;
     foreign_entry_ = leading.foreign_entry_;
+    seen_ = std::move(leading.seen_);
+    lease_ = std::move(leading.lease_);
     auto& counters = shared_->counters;
     switch (cache_status_) {
       case CacheStatus::bypass:
@@ -84,6 +91,7 @@ void Call::take_over(const Call& leading, std::shared_ptr<CachedLlmCore> core) n
       default:
         counters.misses.add();
     }
+    if (core && lease_ && lease_->waits) return wait_for_lease(std::move(core));
     ask_model(std::move(core));
   });
 }
@@ -102,7 +110,7 @@ void Call::land(const CachedAnswer& answer, Counter& counter) noexcept {
       CachedAnswer copy = answer;
       copy.latency_ms = ms_since(follower.step_started_);
       copy.total_ms = ms_since(follower.started_);
-      if (!answer.cached) {
+      if (!answer.cached && answer.source != AnswerSource::shared) {
         copy.source = AnswerSource::shared;
         copy.avoided_usage = std::exchange(copy.usage, {});
       }

@@ -70,8 +70,10 @@ CachedLlmCore::CachedLlmCore(ValkeyCache cache, std::shared_ptr<Llm> model,
 
 CachedLlmCore::~CachedLlmCore() {
   if (shared_->forked()) {
+    shared_->timer.leak();
     shared_->watchdog.leak();
   } else {
+    shared_->timer.close();
     shared_->watchdog.close();
   }
 }

@@ -34,6 +34,7 @@ CachedLlmStats Counters::read() const {
   stats.rejected_empty = because(Rejection::empty);
   stats.rejected_too_large = because(Rejection::too_large);
   stats.rejected_predicate = because(Rejection::predicate);
+  stats.rejected_superseded = because(Rejection::superseded);
   stats.corrupt_entries = with(EntryFault::corrupt);
   stats.wrong_digest = with(EntryFault::wrong_digest);
   stats.bad_mac = with(EntryFault::bad_mac);

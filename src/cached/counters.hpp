@@ -29,7 +29,7 @@ struct Counters {
   Counter calls, refused, hits, misses, shared, bypassed, cache_errors, unfinished;
   Counter model_calls, model_errors;
   Counter stored, store_errors, store_dropped;
-  std::array<Counter, static_cast<std::size_t>(Rejection::predicate) + 1> rejected;
+  std::array<Counter, static_cast<std::size_t>(Rejection::superseded) + 1> rejected;
   std::array<Counter, static_cast<std::size_t>(EntryFault::unsupported) + 1> faults;
 
   Counter& of(Rejection reason) noexcept { return rejected[static_cast<std::size_t>(reason)]; }

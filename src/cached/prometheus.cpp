@@ -106,6 +106,7 @@ void rejections(Page& page, const CachedLlmStats& stats) {
   because("empty", stats.rejected_empty);
   because("too_large", stats.rejected_too_large);
   because("predicate", stats.rejected_predicate);
+  because("superseded", stats.rejected_superseded);
 }
 
 void faults(Page& page, const CachedLlmStats& stats) {

@@ -31,6 +31,12 @@ std::optional<Error> first_fault(const CachedLlmOptions& options) {
   if (advanced.breaker_open < std::chrono::milliseconds::zero()) {
     return bad("CachedLlmAdvanced::breaker_open must not be negative");
   }
+  if (advanced.lease < std::chrono::milliseconds::zero()) {
+    return bad("CachedLlmAdvanced::lease must not be negative");
+  }
+  if (advanced.lease_life < advanced.lease) {
+    return bad("CachedLlmAdvanced::lease_life must not be shorter than lease");
+  }
   return std::nullopt;
 }
 

@@ -17,6 +17,7 @@
 #include "cached/counters.hpp"
 #include "cached/flights.hpp"
 #include "cached/meter.hpp"
+#include "cached/timer.hpp"
 #include "cached/watchdog.hpp"
 
 namespace valkeycache::inline v0 {
@@ -54,6 +55,7 @@ struct CallShared {
   Breaker breaker;
   Flights flights;
   Watchdog watchdog;
+  Timer timer;
   std::atomic<std::size_t> pending_stores{0};
   std::atomic<bool> cache_was_connected{false};
   std::atomic<bool> told_foreign{false};

@@ -43,6 +43,12 @@ Result<bool> decode_erased(Reply&& reply, Counters& counters) {
   return erased;
 }
 
+Result<bool> decode_replaced(Reply&& reply, Counters& counters) {
+  auto replaced = decode_flag("EVAL", reply);
+  if (replaced && *replaced) counters.sets.add();
+  return replaced;
+}
+
 Result<bool> decode_expired(Reply&& reply, Counters& /*counters*/) {
   return decode_flag("EXPIRE", reply);
 }

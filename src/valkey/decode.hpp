@@ -26,6 +26,8 @@ Result<void> decode_stored(Reply&& reply, Counters& counters);
 Result<bool> decode_stored_if_absent(Reply&& reply, Counters& counters);
 // DEL: one key.
 Result<bool> decode_erased(Reply&& reply, Counters& counters);
+// EVAL of replace_if: 1 or 0.
+Result<bool> decode_replaced(Reply&& reply, Counters& counters);
 // EXPIRE, PEXPIRE, and EVAL of expire_if: 1 or 0.
 Result<bool> decode_expired(Reply&& reply, Counters& counters);
 // PTTL

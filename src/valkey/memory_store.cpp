@@ -207,7 +207,7 @@ Reply MemoryStore::scan(const Arguments& arguments) {
   return page;
 }
 
-// EVAL script 1 key value […]: the two scripts that this library sends.
+// EVAL script 1 key value […]: the scripts that this library sends.
 Reply MemoryStore::evaluate(const Arguments& arguments) {
   if (arguments.size() < 5 || arguments[2] != "1") return error("ERR wrong number of arguments");
   const auto key = arguments[3];
@@ -219,6 +219,16 @@ Reply MemoryStore::evaluate(const Arguments& arguments) {
   }
   if (arguments[1] == expire_if_script && arguments.size() == 6) {
     return expire(key, to_number(arguments[5]), std::chrono::milliseconds(1));
+  }
+  if (arguments[1] == replace_if_script && arguments.size() == 7) {
+    const auto milliseconds = to_number(arguments[6]);
+    std::optional<SteadyTime> expires;
+    if (milliseconds != 0) {
+      expires = after(clock_(), milliseconds, std::chrono::milliseconds(1));
+    }
+    items_.insert_or_assign(std::string(key),
+                            Item{.value = std::string(arguments[5]), .expires = expires});
+    return integer(1);
   }
   return error("ERR unknown script");
 }

@@ -66,6 +66,11 @@ Error invalid(std::string message) {
   return {.code = ErrorCode::invalid_argument, .message = std::move(message)};
 }
 
+Error too_large() {
+  return {.code = ErrorCode::too_large,
+          .message = "the value is longer than max_value_bytes; nothing was sent"};
+}
+
 // The TTL that counts, or why it cannot.
 Result<Ttl> effective_ttl(const CacheCore& core, Ttl ttl) {
   const auto effective = ttl.value_or(core.options().ttl).value_or(Ttl::none());
@@ -85,8 +90,7 @@ Result<void> append_set(std::string& request, const CacheCore& core, const Cache
   auto effective = effective_ttl(core, ttl);
   if (!effective) return std::move(effective).error();
   if (value.size() > core.options().max_value_bytes) {
-    return Error{.code = ErrorCode::too_large,
-                 .message = "the value is longer than max_value_bytes; nothing was sent"};
+    return too_large();
   }
   const auto& prefix = core.options().prefix;
   request.reserve(prefix.size() + key.path().size() + value.size() + 96);
@@ -373,6 +377,21 @@ Future<bool> ValkeyCache::expire_if(const CacheKey& key, std::string value, Ttl 
                           {"EVAL", detail::expire_if_script, "1", wire_key(key), value,
                            std::to_string(ttl.duration().count())},
                           &detail::decode_expired, Command::Effect::change, options);
+}
+
+Future<bool> ValkeyCache::replace_if(const CacheKey& key, std::string expected, std::string value,
+                                     Ttl ttl, CallOptions options) const {
+  const auto& core = handle_->core();
+  const auto effective = effective_ttl(core, ttl);
+  if (!effective) return refuse<bool>(*handle_, effective.error());
+  if (std::max(value.size(), expected.size()) > core.options().max_value_bytes) {
+    return refuse<bool>(*handle_, too_large());
+  }
+  const auto milliseconds = effective->is_finite() ? effective->duration().count() : 0;
+  return send_write<bool>(*handle_, key,
+                          {"EVAL", detail::replace_if_script, "1", wire_key(key), expected, value,
+                           std::to_string(milliseconds)},
+                          &detail::decode_replaced, Command::Effect::store, options);
 }
 
 Future<bool> ValkeyCache::erase(const CacheKey& key, CallOptions options) const {

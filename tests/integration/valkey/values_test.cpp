@@ -195,6 +195,20 @@ TEST_P(Values, AnEmptyValueIsNotTheValueOfNoEntry) {
   EXPECT_FALSE(cache.expire_if(key_of("k"), "", 10s).get().value());
 }
 
+TEST_P(Values, ReplaceIfReplacesOnlyThatValue) {
+  EXPECT_FALSE(cache.replace_if(key_of("k"), "", "new").get().value());
+  ASSERT_TRUE(ok(cache.set(key_of("k"), "old", 1000s).get()));
+  EXPECT_FALSE(cache.replace_if(key_of("k"), "other", "new").get().value());
+  EXPECT_EQ(cache.get(key_of("k")).get().value(), Found("old"));
+  EXPECT_TRUE(cache.replace_if(key_of("k"), "old", "new", 1500ms).get().value());
+  EXPECT_EQ(cache.get(key_of("k")).get().value(), Found("new"));
+  EXPECT_LE(cache.ttl(key_of("k")).get().value()->duration(), 1500ms);
+  EXPECT_TRUE(cache.replace_if(key_of("k"), "new", "", Ttl::none()).get().value());
+  EXPECT_TRUE(cache.ttl(key_of("k")).get().value()->is_none());
+  EXPECT_TRUE(
+      fails_with(cache.replace_if(key_of("k"), "", "x", -1s).get(), ErrorCode::invalid_argument));
+}
+
 TEST_P(Values, ExpireIfTouchesOnlyThatValue) {
   EXPECT_FALSE(cache.expire_if(key_of("k"), "mine", 100s).get().value());
   ASSERT_TRUE(ok(cache.set(key_of("k"), "mine", 1000s).get()));

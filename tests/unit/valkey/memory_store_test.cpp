@@ -56,6 +56,17 @@ TEST_F(MemoryStoreTest, SetNxSeesExpiredEntriesAsGone) {
   EXPECT_EQ(run({"SET", "k", "3", "NX"}).type, Reply::Type::status);
 }
 
+TEST_F(MemoryStoreTest, ReplaceIf) {
+  EXPECT_EQ(run({"EVAL", detail::replace_if_script, "1", "k", "", "b", "0"}).integer, 0);
+  run({"SET", "k", "a"});
+  EXPECT_EQ(run({"EVAL", detail::replace_if_script, "1", "k", "x", "b", "0"}).integer, 0);
+  EXPECT_EQ(run({"EVAL", detail::replace_if_script, "1", "k", "a", "b", "5000"}).integer, 1);
+  EXPECT_EQ(run({"PTTL", "k"}).integer, 5000);
+  EXPECT_EQ(run({"EVAL", detail::replace_if_script, "1", "k", "b", "c", "0"}).integer, 1);
+  EXPECT_EQ(run({"PTTL", "k"}).integer, -1);
+  EXPECT_EQ(run({"GET", "k"}).text, "c");
+}
+
 TEST_F(MemoryStoreTest, TheTwoScripts) {
   run({"SET", "k", "mine"});
   EXPECT_EQ(run({"EVAL", detail::expire_if_script, "1", "k", "other", "5"}).integer, 0);

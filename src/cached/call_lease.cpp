@@ -1,0 +1,143 @@
+// A call's part in a lease: taking it, or waiting for what its holder stores.
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "cached/call.hpp"
+#include "cached/call_errors.hpp"
+#include "cached/lease.hpp"
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+namespace {
+
+constexpr std::chrono::milliseconds longest_pause{250};
+
+// Between half of it and all of it.
+std::chrono::milliseconds jittered(std::chrono::milliseconds pause) {
+  thread_local std::minstd_rand random{std::random_device()()};
+  std::uniform_int_distribution<std::chrono::milliseconds::rep> among(pause.count() / 2,
+                                                                      pause.count());
+  return std::chrono::milliseconds(std::max<std::chrono::milliseconds::rep>(1, among(random)));
+}
+
+}  // namespace
+
+bool Call::leases() const noexcept {
+  const auto& advanced = shared_->advanced();
+  return advanced.lease > std::chrono::milliseconds::zero() && cache_status_ == CacheStatus::miss &&
+         !foreign_entry_ && !options_.no_store && !shared_->options.no_store;
+}
+
+// After a lookup that found nothing.
+void Call::take_lease(std::shared_ptr<CachedLlmCore> core) {
+  if (!core) return ask_model(nullptr);
+  lease_ = std::make_unique<LeaseWait>(
+      LeaseWait{.key = lease_key_of(request_->key), .token = make_lease_token(), .held = {}});
+  watch_once();
+  wait_for_lease(std::move(core));
+}
+
+void Call::wait_for_lease(std::shared_ptr<CachedLlmCore> core) {
+  const auto now = Clock::now();
+  lease_->until = now + shared_->advanced().lease_life;
+  // Half of what is left is the model's.
+  if (deadline_) lease_->until = std::min(lease_->until, now + (*deadline_ - now) / 2);
+  try_lease(std::move(core));
+}
+
+// One step of a poll: takes the lease if nobody has it, and looks what there is by then.
+void Call::try_lease(std::shared_ptr<CachedLlmCore> core) {
+  if (!core) return give_up_lease(nullptr);
+  if (claimed() || late() || options_.stop_token.stop_requested()) {
+    // It waits no longer, others may.
+    const auto follower = hand_over();
+    if (follower) follower->take_over(*this, std::move(core));
+    lease_.reset();
+    core.reset();
+    return finish(options_.stop_token.stop_requested() ? error_cancelled() : error_timeout());
+  }
+  const auto& advanced = shared_->advanced();
+  const CallOptions options{.timeout = advanced.command_timeout};
+  // One after the other on one connection: what is seen was there once the lease was taken or
+  // found taken.
+  auto taken = core->cache().set_if_absent(lease_->key, lease_->token, advanced.lease, options);
+  auto seen = core->cache().get(std::vector<CacheKey>{request_->key, lease_->key}, options);
+  core.reset();
+  FutureAccess::on_ready(
+      std::move(taken), [call = self(), seen = std::move(seen)](Result<bool> took) mutable {
+        FutureAccess::on_ready(std::move(seen),
+                               [call = std::move(call), took = std::move(took)](auto found) {
+                                 call->guarded([&] { call->lease_tried(took, std::move(found)); });
+                               });
+      });
+}
+
+void Call::lease_tried(const Result<bool>& taken,
+                       Result<std::vector<Result<std::optional<std::string>>>> found) {
+  auto core = core_.lock();
+  if (core && taken && *taken) {
+    lease_->held = std::make_shared<Lease>(core, lease_->key, lease_->token);
+    lease_->waits = false;
+  }
+  const Error* error = nullptr;
+  if (!taken) {
+    error = &taken.error();
+  } else if (!found) {
+    error = &found.error();
+  } else {
+    for (const auto& one : *found) {
+      if (!one) error = &one.error();
+    }
+  }
+  if (!core || error) {
+    // Without Valkey everybody asks.
+    if (error) shared_->cache_failed(*error, judge_lookup(*error));
+    return give_up_lease(std::move(core));
+  }
+  shared_->breaker.succeeded();
+
+  auto& entry = *(*found)[0];
+  if (entry && entry != seen_) {
+    auto decoded = shared_->codec.decode(*entry, request_->key, wire_key());
+    if (decoded.fault == EntryFault::none) {
+      if (lease_->held) lease_->held->release(Lease::Outcome::stored);
+      core.reset();
+      return found_by_lease(std::move(decoded.entry));
+    }
+    seen_ = std::move(entry);
+  }
+  if (lease_->held) {
+    lease_->held->start();
+    return ask_model(std::move(core));
+  }
+  const auto& holder = *(*found)[1];
+  if (holder && *holder == lease_not_stored) return give_up_lease(std::move(core));
+
+  const auto pause = jittered(lease_->pause);
+  lease_->pause = std::min(lease_->pause * 2, longest_pause);
+  if (Clock::now() + pause >= lease_->until) return give_up_lease(std::move(core));
+  core.reset();
+  const bool waits = shared_->timer.after(
+      pause, [call = self()] { call->guarded([&] { call->try_lease(call->core_.lock()); }); });
+  if (!waits) give_up_lease(core_.lock());
+}
+
+void Call::give_up_lease(std::shared_ptr<CachedLlmCore> core) {
+  lease_.reset();
+  ask_model(std::move(core));
+}
+
+// Another process has asked and stored.
+void Call::found_by_lease(Entry entry) {
+  lease_.reset();
+  CachedAnswer answer = answer_of(std::move(entry));
+  answer.source = AnswerSource::shared;
+  answer.cache_status = CacheStatus::miss;
+  land(answer, shared_->counters.shared);
+  finish(std::move(answer));
+}
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

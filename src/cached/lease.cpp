@@ -1,0 +1,87 @@
+#include "cached/lease.hpp"
+
+#include <algorithm>
+#include <array>
+#include <new>
+#include <span>
+#include <utility>
+
+#include <openssl/rand.h>
+
+#include "base/crypto.hpp"
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+CacheKey lease_key_of(const CacheKey& entry) {
+  // A key's own parts make a key.
+  return CacheKey::raw(entry.namespaces(), entry.text() + ":lease").value();
+}
+
+std::string make_lease_token() {
+  std::array<unsigned char, 16> bytes{};
+  if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) throw std::bad_alloc();
+  return hex(std::span<const std::uint8_t>(bytes));
+}
+
+Lease::Lease(const std::shared_ptr<CachedLlmCore>& core, CacheKey key, std::string token)
+    : core_(core),
+      shared_(core->shared()),
+      key_(std::move(key)),
+      token_(std::move(token)),
+      end_(std::chrono::steady_clock::now() + shared_->advanced().lease_life) {}
+
+Lease::~Lease() {
+  release(Outcome::failed);
+}
+
+void Lease::start() {
+  schedule();
+}
+
+void Lease::schedule() {
+  const auto pause = std::max(shared_->advanced().lease / 3, std::chrono::milliseconds(1));
+  shared_->timer.after(pause, [weak = weak_from_this()] {
+    if (const auto lease = weak.lock()) lease->beat();
+  });
+}
+
+void Lease::beat() {
+  if (over_.load() || std::chrono::steady_clock::now() >= end_) return;
+  const auto core = core_.lock();
+  if (!core) return;
+  try {
+    FutureAccess::on_ready(core->cache().expire_if(key_, token_, shared_->advanced().lease,
+                                                   {.timeout = shared_->advanced().lease}),
+                           [weak = weak_from_this()](const Result<bool>& extended) {
+                             const auto lease = weak.lock();
+                             // A lease that is lost stays so: the store finds that out.
+                             if (!lease || (extended && !*extended)) return;
+                             try {
+                               lease->schedule();
+                             } catch (...) {  // no memory: the lease ends by itself
+                             }
+                           });
+  } catch (...) {
+  }
+}
+
+void Lease::release(Outcome outcome) noexcept {
+  if (over_.exchange(true) || outcome == Outcome::keep) return;
+  const auto core = core_.lock();
+  if (!core) return;
+  const auto& advanced = shared_->advanced();
+  try {
+    const CallOptions options{.timeout = advanced.store_timeout};
+    if (outcome == Outcome::not_stored) {
+      core->cache().replace_if(key_, token_, std::string(lease_not_stored), advanced.lease,
+                               options);
+    } else {
+      core->cache().erase_if(key_, token_, options);
+    }
+  } catch (...) {  // no memory: it ends by itself
+  }
+}
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

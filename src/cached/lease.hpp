@@ -1,0 +1,76 @@
+// The lease on a key: which of several processes asks the model.
+//
+//   SET k:lease token NX PX   takes it; the token is 128 random bits
+//   a heartbeat               extends it while the model is asked, but not for ever
+//   its release               erases it or, where the answer was not stored, leaves a mark in its
+//                             place for a while: who waits need not hope for an entry then
+//
+// Taking and erasing are conditional on the token, in one step on the server, so a holder that lost
+// its lease without noticing touches nobody else's.
+#pragma once
+
+#include <valkeycache/cache_key.hpp>
+#include <valkeycache/result.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "cached/core.hpp"
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+// In the place of a token: asked, answered, and not stored.
+inline constexpr std::string_view lease_not_stored = "-";
+
+CacheKey lease_key_of(const CacheKey& entry);
+std::string make_lease_token();
+
+// Held from its making to release(). Owned by a shared pointer; thread-safe.
+class Lease : public std::enable_shared_from_this<Lease> {
+ public:
+  Lease(const std::shared_ptr<CachedLlmCore>& core, CacheKey key, std::string token);
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+  // Releases it, as after a failure.
+  ~Lease();
+
+  // Begins the heartbeat.
+  void start();
+
+  enum class Outcome : std::uint8_t {
+    stored,      // or found: the entry tells
+    not_stored,  // nobody need wait for an entry
+    failed,      // somebody else may try
+    keep,        // to its end, as a pause between attempts
+  };
+  // Once; nobody waits for it.
+  void release(Outcome outcome) noexcept;
+
+ private:
+  void beat();
+  void schedule();
+
+  const std::weak_ptr<CachedLlmCore> core_;
+  const std::shared_ptr<CallShared> shared_;
+  const CacheKey key_;
+  const std::string token_;
+  const std::chrono::steady_clock::time_point end_;
+  std::atomic<bool> over_{false};
+};
+
+// What a call that wants the lease knows.
+struct LeaseWait {
+  CacheKey key;
+  std::string token;
+  std::chrono::steady_clock::time_point until{};  // then it asks without
+  std::chrono::milliseconds pause{5};
+  bool waits = true;            // still polling
+  std::shared_ptr<Lease> held;  // taken
+};
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0

@@ -1,0 +1,255 @@
+// Leases between CachedLlms that share a cache, as processes do.
+#include <valkeycache/cached_llm.hpp>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "unit/cached/ask_support.hpp"
+
+namespace valkeycache {
+namespace {
+
+using namespace std::chrono_literals;
+using test::adds_up;
+using test::answer_of;
+using test::cached;
+using test::fails_with;
+using test::FakeLlm;
+using test::fresh_cache;
+using test::ok;
+using test::patience;
+using test::settled;
+using test::wait_until;
+
+CachedLlmOptions leasing(std::chrono::milliseconds lease = 1h) {
+  CachedLlmOptions options;
+  options.advanced.lease = lease;
+  options.advanced.lease_life = 10h;
+  return options;
+}
+
+CacheKey lease_of(const CachedLlm& llm) {
+  const auto key = llm.key_of("x").value();
+  return CacheKey::raw(key.namespaces(), key.text() + ":lease").value();
+}
+
+bool held(const ValkeyCache& cache, const CachedLlm& llm) {
+  return cache.get(lease_of(llm)).get().value().has_value();
+}
+
+TEST(Lease, TwoCachesOneCall) {
+  const auto cache = fresh_cache();
+  const auto model = FakeLlm::manual();
+  const auto first = cached(cache, model, leasing());
+  const auto second = cached(cache, model, leasing());
+  auto leading = first.ask("x");
+  ASSERT_TRUE(model->wait_for_calls(1));
+  EXPECT_TRUE(held(cache, first));
+  std::vector<Future<CachedAnswer>> waiting;
+  for (int i = 0; i < 3; ++i) waiting.push_back(second.ask("x"));
+  model->answer(0, answer_of("a"));
+  EXPECT_EQ(leading.get(patience)->source, AnswerSource::model);
+  for (auto& future : waiting) {
+    const auto answer = future.get(patience);
+    ASSERT_TRUE(ok(answer));
+    EXPECT_EQ(answer->response, "a");
+    EXPECT_EQ(answer->source, AnswerSource::shared);
+    EXPECT_EQ(answer->usage.total_tokens, 0);
+    EXPECT_EQ(answer->avoided_usage.total_tokens, 18);
+  }
+  EXPECT_EQ(model->calls(), 1U);
+  ASSERT_TRUE(settled(cache));
+  EXPECT_FALSE(held(cache, first));
+  EXPECT_EQ(first.stats().stored, 1U);
+  EXPECT_EQ(second.stats().model_calls, 0U);
+  for (const auto* llm : {&first, &second}) EXPECT_TRUE(adds_up(llm->stats()));
+}
+
+TEST(Lease, AnAnswerThatIsNotStoredSendsTheOthersToTheModel) {
+  const auto cache = fresh_cache();
+  const auto model = FakeLlm::manual();
+  const auto first = cached(cache, model, leasing());
+  const auto second = cached(cache, model, leasing());
+  auto leading = first.ask("x");
+  ASSERT_TRUE(model->wait_for_calls(1));
+  auto waiting = second.ask("x");
+  auto with_it = second.ask("x");
+  model->answer(0, answer_of("cut", "max_tokens"));
+  EXPECT_EQ(leading.get(patience)->response, "cut");
+  ASSERT_TRUE(model->wait_for_calls(2)) << "without a lease";
+  auto later = first.ask("x");
+  ASSERT_TRUE(model->wait_for_calls(3)) << "so does who comes while the mark stands";
+  model->answer(1, answer_of("b"));
+  model->answer(2, answer_of("c"));
+  EXPECT_EQ(waiting.get(patience)->response, "b");
+  EXPECT_EQ(with_it.get(patience)->response, "b");
+  EXPECT_EQ(later.get(patience)->response, "c");
+  ASSERT_TRUE(settled(cache));
+  EXPECT_EQ(second.stats().stored, 1U);
+  EXPECT_EQ(first.stats().rejected_superseded, 1U) << "the first one stands";
+  for (const auto* llm : {&first, &second}) EXPECT_TRUE(adds_up(llm->stats()));
+}
+
+TEST(Lease, AFailureLetsAnotherTry) {
+  const auto cache = fresh_cache();
+  const auto failing = FakeLlm::manual();
+  const auto model = FakeLlm::manual();
+  const auto first = cached(cache, failing, leasing());
+  const auto second = cached(cache, model, leasing());
+  auto leading = first.ask("x");
+  ASSERT_TRUE(failing->wait_for_calls(1));
+  auto waiting = second.ask("x");
+  failing->answer(0, Error{.code = ErrorCode::access_denied, .message = "no"});
+  EXPECT_TRUE(fails_with(leading.get(patience), ErrorCode::access_denied));
+  ASSERT_TRUE(model->wait_for_calls(1));
+  EXPECT_TRUE(held(cache, second)) << "by the other one";
+  model->answer(0, answer_of("a"));
+  EXPECT_EQ(waiting.get(patience)->source, AnswerSource::model);
+  for (const auto* llm : {&first, &second}) {
+    EXPECT_TRUE(wait_until([&] { return settled(cache) && adds_up(llm->stats()); }));
+  }
+}
+
+TEST(Lease, TheFlightKeepsItWhenAFollowerTriesAgain) {
+  const auto cache = fresh_cache();
+  const auto model = FakeLlm::manual();
+  const auto llm = cached(cache, model, leasing());
+  auto leading = llm.ask("x");
+  ASSERT_TRUE(model->wait_for_calls(1));
+  auto follower = llm.ask("x");
+  const auto token = cache.get(lease_of(llm)).get().value();
+  model->answer(0, Error{.code = ErrorCode::throttled, .message = "later", .retryable = true});
+  ASSERT_TRUE(model->wait_for_calls(2));
+  EXPECT_EQ(cache.get(lease_of(llm)).get().value(), token);
+  model->answer(1, answer_of("a"));
+  EXPECT_TRUE(ok(follower.get(patience)));
+  EXPECT_TRUE(fails_with(leading.get(patience), ErrorCode::throttled));
+  ASSERT_TRUE(settled(cache));
+  EXPECT_FALSE(held(cache, llm));
+  EXPECT_TRUE(adds_up(llm.stats()));
+}
+
+TEST(Lease, WhoLostItOverwritesNothing) {
+  const auto cache = fresh_cache();
+  const auto model = FakeLlm::manual();
+  const auto first = cached(cache, model, leasing());
+  const auto second = cached(cache, model, leasing());
+  auto slow = first.ask("x");
+  ASSERT_TRUE(model->wait_for_calls(1));
+  ASSERT_TRUE(cache.erase(lease_of(first)).get().value());  // as its end does
+  auto fast = second.ask("x");
+  ASSERT_TRUE(model->wait_for_calls(2));
+  model->answer(1, answer_of("new"));
+  ASSERT_TRUE(ok(fast.get(patience)));
+  ASSERT_TRUE(settled(cache));
+  model->answer(0, answer_of("old"));
+  EXPECT_EQ(slow.get(patience)->response, "old");
+  ASSERT_TRUE(settled(cache));
+  EXPECT_EQ(first.ask("x").get(patience)->response, "new");
+  EXPECT_EQ(first.stats().rejected_superseded, 1U);
+  EXPECT_TRUE(adds_up(first.stats()));
+}
+
+TEST(Lease, WhatIsNoAnswerIsReplacedIfItStillStandsThere) {
+  const auto cache = fresh_cache();
+  const auto model = FakeLlm::saying(answer_of("a"));
+  const auto llm = cached(cache, model, leasing());
+  const auto key = llm.key_of("x").value();
+  ASSERT_TRUE(cache.set(key, "rubbish").get());
+  EXPECT_EQ(llm.ask("x").get(patience)->source, AnswerSource::model);
+  ASSERT_TRUE(settled(cache));
+  EXPECT_TRUE(llm.ask("x").get(patience)->cached);
+  EXPECT_EQ(llm.stats().corrupt_entries, 1U);
+  EXPECT_TRUE(adds_up(llm.stats()));
+}
+
+TEST(Lease, IsExtendedWhileTheModelIsAsked) {
+  const auto cache = fresh_cache();
+  const auto model = FakeLlm::manual();
+  const auto llm = cached(cache, model, leasing(600ms));
+  auto answer = llm.ask("x");
+  ASSERT_TRUE(model->wait_for_calls(1));
+  // Time alone only takes from it.
+  auto before = 1h + 0ms;
+  EXPECT_TRUE(wait_until([&] {
+    const auto left = cache.ttl(lease_of(llm)).get().value();
+    const auto now = left ? left->duration() : 0ms;
+    return now > std::exchange(before, now);
+  }));
+  model->answer(0, answer_of("a"));
+  EXPECT_TRUE(ok(answer.get(patience)));
+}
+
+TEST(Lease, EachWhoWaitsHasItsOwnDeadlineAndToken) {
+  const auto cache = fresh_cache();
+  const auto model = FakeLlm::manual();
+  const auto first = cached(cache, model, leasing());
+  const auto second = cached(cache, model, leasing());
+  auto leading = first.ask("x");
+  ASSERT_TRUE(model->wait_for_calls(1));
+  std::stop_source stop;
+  auto cancelled = second.ask("x", {.stop_token = stop.get_token()});
+  auto patient = second.ask("x");
+  stop.request_stop();
+  EXPECT_TRUE(fails_with(cancelled.get(patience), ErrorCode::cancelled));
+  EXPECT_FALSE(patient.ready());
+  model->answer(0, answer_of("a"));
+  EXPECT_EQ(patient.get(patience)->source, AnswerSource::shared);
+  EXPECT_EQ(model->calls(), 1U);
+  EXPECT_TRUE(wait_until([&] { return settled(cache) && adds_up(second.stats()); }))
+      << adds_up(second.stats()).message();
+}
+
+TEST(Lease, AShortDeadlineLeavesHalfOfItToTheModel) {
+  const auto cache = fresh_cache();
+  const auto model = FakeLlm::manual();
+  const auto first = cached(cache, model, leasing());
+  const auto second = cached(cache, model, leasing());
+  auto leading = first.ask("x");
+  ASSERT_TRUE(model->wait_for_calls(1));
+  auto hurried = second.ask("x", {.timeout = 2s});
+  EXPECT_TRUE(model->wait_for_calls(2)) << "without the lease";
+  model->answer(1, answer_of("mine"));
+  model->answer(0, answer_of("theirs"));
+  EXPECT_TRUE(ok(leading.get(patience)));
+  EXPECT_TRUE(ok(hurried.get(patience)));
+}
+
+TEST(Lease, DestroyingEndsThoseWhoWait) {
+  const auto cache = fresh_cache();
+  const auto model = FakeLlm::manual();
+  const auto first = cached(cache, model, leasing());
+  std::optional<CachedLlm> second = cached(cache, model, leasing());
+  auto leading = first.ask("x");
+  ASSERT_TRUE(model->wait_for_calls(1));
+  auto waiting = second->ask("x");
+  auto too = second->ask("x");
+  second.reset();
+  EXPECT_TRUE(fails_with(waiting.get(patience), ErrorCode::closed));
+  EXPECT_TRUE(fails_with(too.get(patience), ErrorCode::closed));
+  model->answer(0, answer_of("a"));
+  EXPECT_TRUE(ok(leading.get(patience)));
+}
+
+TEST(Lease, NoneForRefreshAndNoStoreAndCacheOnly) {
+  const auto cache = fresh_cache();
+  const auto model = FakeLlm::saying(answer_of("a"));
+  const auto llm = cached(cache, model, leasing());
+  ASSERT_TRUE(cache.set(lease_of(llm), "somebody's").get());
+  EXPECT_TRUE(fails_with(llm.ask("x", {.cache_only = true}).get(patience), ErrorCode::cache_miss));
+  EXPECT_EQ(llm.ask("x", {.no_store = true}).get(patience)->source, AnswerSource::model);
+  EXPECT_EQ(llm.ask("x", {.refresh = true}).get(patience)->source, AnswerSource::model);
+  ASSERT_TRUE(settled(cache));
+  EXPECT_TRUE(llm.ask("x").get(patience)->cached) << "refresh stored all the same";
+  EXPECT_TRUE(adds_up(llm.stats()));
+}
+
+}  // namespace
+}  // namespace valkeycache
