@@ -280,6 +280,21 @@ class VALKEYCACHE_API CachedLlm {
   // normalized()), any other as it is.
   Future<CachedAnswer> ask(const ChatRequest& request, AskOptions options = {}) const;
 
+  // The same with the answer's events: a miss passes them on as they arrive; a hit tells them again
+  // as they came, with the same boundaries, or one for each block where the entry was made by
+  // ask(). Who comes while another's stream is under way hears what it has said so far and then
+  // the rest. Each handler has its own pace and is called for one event after the other, on the
+  // executor or on a thread of a pool; it may block, and holds up nobody else. What it throws, and
+  // the stop_token, end this caller's part only. The future becomes ready when the handler has
+  // returned for the last time and is destroyed.
+  //
+  // A stream that breaks off is not stored. Who has heard something of it gets the error; of the
+  // others, after a retryable one, a single one asks again for all. At most 32 MiB of events are
+  // kept for those who listen: a longer stream is ErrorCode::too_large. A request made by
+  // ChatRequest::invoke() is ErrorCode::unsupported.
+  Future<CachedAnswer> stream(const ChatRequest& request, StreamHandler on_event,
+                              AskOptions options = {}) const;
+
   // The key under which ask() looks. Pure computation.
   [[nodiscard]] Result<CacheKey> key_of(std::string_view prompt) const;
   [[nodiscard]] Result<CacheKey> key_of(const ChatRequest& request) const;

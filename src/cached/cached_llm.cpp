@@ -66,6 +66,17 @@ Future<CachedAnswer> CachedLlm::ask(const ChatRequest& request, AskOptions optio
   return detail::Call::start(core_, request, std::move(options));
 }
 
+Future<CachedAnswer> CachedLlm::stream(const ChatRequest& request, StreamHandler on_event,
+                                       AskOptions options) const {
+  if (!core_) return make_ready_future<CachedAnswer>(moved_from());
+  if (request.is_invoke()) {
+    return make_ready_future<CachedAnswer>(
+        Error{.code = ErrorCode::unsupported,
+              .message = "a request made by ChatRequest::invoke() cannot be streamed"});
+  }
+  return detail::Call::stream(core_, request, std::move(on_event), std::move(options));
+}
+
 Result<CacheKey> CachedLlm::key_of(std::string_view prompt) const {
   if (!core_) return moved_from();
   return key_in(core_->prepare(prompt));

@@ -42,7 +42,12 @@ Future<CachedAnswer> Call::start(const std::shared_ptr<CachedLlmCore>& core,
 template <class Question>
 Future<CachedAnswer> Call::start_with(const std::shared_ptr<CachedLlmCore>& core,
                                       const Question& question, AskOptions options) {
-  auto call = Ref<Call>::adopt(new Call(core, std::move(options)));
+  return started(Ref<Call>::adopt(new Call(core, std::move(options))), core, question);
+}
+
+template <class Question>
+Future<CachedAnswer> Call::started(Ref<Call> call, const std::shared_ptr<CachedLlmCore>& core,
+                                   const Question& question) {
   call->guarded([&] {
     call->shared_->counters.calls.add();
     auto refusal = call->check();
@@ -59,6 +64,9 @@ Future<CachedAnswer> Call::start_with(const std::shared_ptr<CachedLlmCore>& core
   });
   return FutureAccess::make<CachedAnswer>(std::move(call));
 }
+
+template Future<CachedAnswer> Call::started(Ref<Call>, const std::shared_ptr<CachedLlmCore>&,
+                                            const ChatRequest&);
 
 Call::Call(const std::shared_ptr<CachedLlmCore>& core, AskOptions options)
     : shared_(core->shared()), core_(core), options_(std::move(options)), started_(Clock::now()) {
@@ -79,8 +87,8 @@ void Call::end(Error error) {
 void Call::end_watched(FutureState<CachedAnswer>& state, Error error) {
   auto& call = static_cast<Call&>(state);
   if (call.claim()) {
-    call.record(std::move(error));
-    call.publish();
+    call.ended_early_ = true;
+    call.conclude(std::move(error), nullptr);
   }
   call.depart();
 }
@@ -89,9 +97,15 @@ void Call::end_watched(FutureState<CachedAnswer>& state, Error error) {
 void Call::finish(Result<CachedAnswer> result) noexcept {
   // Claimed before it is disarmed: a follower that begins to be watched looks in the other order.
   if (!claim()) return;
-  record(std::move(result));
-  if (flies_) shared_->watchdog.disarm(this);
-  publish();
+  std::shared_ptr<Recording> events;
+  if (reader && result) {
+    try {
+      events = replay(*result);
+    } catch (...) {
+      result = error_of(ErrorCode::callback_failed, "no memory for the events of the answer");
+    }
+  }
+  conclude(std::move(result), events);
 }
 
 // Claimed, not yet published.
@@ -309,6 +323,7 @@ void Call::missed(EntryFault fault) {
 
 void Call::hit(Entry entry, const CacheKey& key, AnswerSource source) {
   shared_->counters.hits.add();
+  events_ = std::move(entry.events);
   auto answer = answer_of(std::move(entry));
   answer.cached = true;
   answer.source = source;
@@ -344,9 +359,10 @@ void Call::ask_model(std::shared_ptr<CachedLlmCore> core) {
   const bool too_late = late();
   // A flight's call is everybody's: it goes on until nobody waits for it.
   std::stop_source everybody{std::nostopstate};
-  if (flies_) everybody = std::stop_source();
+  if (flies_ || reader) everybody = std::stop_source();
+  recording_ = reader ? std::make_shared<Recording>() : nullptr;
   if (too_late || options_.stop_token.stop_requested() || claimed() ||
-      (flies_ && !shared_->flights.set_stop(*this, everybody))) {
+      ((flies_ || reader) && !shared_->flights.set_stop(*this, everybody, recording_) && flies_)) {
     if (const auto follower = hand_over()) follower->take_over(*this, std::move(core));
     release_lease(Lease::Outcome::failed);
     core.reset();
@@ -359,8 +375,11 @@ void Call::ask_model(std::shared_ptr<CachedLlmCore> core) {
   Future<Completion> completion;
   try {
     CallOptions options{.timeout = left, .stop_token = options_.stop_token};
-    if (flies_) options = {.timeout = std::nullopt, .stop_token = everybody.get_token()};
-    completion = core->model().complete(request_->request, std::move(options));
+    if (flies_ || reader) {
+      options = {.timeout = flies_ ? std::nullopt : left, .stop_token = everybody.get_token()};
+    }
+    completion = reader ? ask_for_events(core->model(), std::move(options))
+                        : core->model().complete(request_->request, std::move(options));
   } catch (...) {
     core.reset();
     return answered(error_of(ErrorCode::callback_failed, "Llm::complete() threw an exception"));
@@ -377,6 +396,7 @@ void Call::ask_model(std::shared_ptr<CachedLlmCore> core) {
 
 void Call::answered(Result<Completion> completion) {
   const double latency_ms = ms_since(step_started_);
+  if (recording_) completion = heard(std::move(completion));
   shared_->watchdog.disarm(this);
   if (!completion) return failed(std::move(completion).error());
   shared_->meter.spent(completion->usage, model_name());
@@ -403,6 +423,7 @@ void Call::answered(Result<Completion> completion) {
 // The next one's failure is everybody's, or a model in trouble would be asked by all in turn.
 void Call::failed(Error error) {
   shared_->counters.model_errors.add();
+  fail_who_have_heard(error);
   if (error.retryable && !last_try_) {
     if (const auto follower = hand_over()) {
       follower->last_try_ = true;
@@ -497,17 +518,22 @@ Rejection Call::encode(const Completion& completion, std::string& bytes) {
   }
 
   const auto ttl = options_.ttl.value_or(shared_->ttl);
-  const Entry entry{.response = completion.text,
-                    .content = completion.content,
-                    .model = model_name(),
-                    .stop_reason = completion.stop_reason,
-                    .usage = completion.usage,
-                    .created_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
-                                      std::chrono::system_clock::now().time_since_epoch())
-                                      .count(),
-                    .hard_ttl_ms = ttl.is_finite() ? ttl.duration().count() : 0,
-                    .extra = completion.extra};
+  Entry entry{.response = completion.text,
+              .content = completion.content,
+              .model = model_name(),
+              .stop_reason = completion.stop_reason,
+              .usage = completion.usage,
+              .created_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                                std::chrono::system_clock::now().time_since_epoch())
+                                .count(),
+              .hard_ttl_ms = ttl.is_finite() ? ttl.duration().count() : 0,
+              .events = recording_ ? recording_->to_json(completion) : std::string(),
+              .extra = completion.extra};
   auto encoded = shared_->codec.encode(entry, request_->key, wire_key());
+  if (!encoded && !entry.events.empty()) {  // better without its boundaries than not at all
+    entry.events.clear();
+    encoded = shared_->codec.encode(entry, request_->key, wire_key());
+  }
   if (!encoded) {
     return encoded.error().code == ErrorCode::too_large ? Rejection::too_large
                                                         : Rejection::malformed;

@@ -22,7 +22,9 @@
 #include "cached/counters.hpp"
 #include "cached/flights.hpp"
 #include "cached/lease.hpp"
+#include "cached/recording.hpp"
 #include "cached/shared.hpp"
+#include "cached/stream_reader.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -47,6 +49,19 @@ class Call final : public FlightNode {
   static Future<CachedAnswer> start(const std::shared_ptr<CachedLlmCore>& core,
                                     const ChatRequest& request, AskOptions options);
 
+  static Future<CachedAnswer> stream(const std::shared_ptr<CachedLlmCore>& core,
+                                     const ChatRequest& request, StreamHandler on_event,
+                                     AskOptions options);
+
+  // By its reader: every event was told.
+  void told(Result<CachedAnswer> result) noexcept;
+  // Why the handler is to be called no more.
+  [[nodiscard]] std::optional<Error> why_stop() const;
+  // The handler cannot go on. True: nobody else has ended the call.
+  bool give_up() noexcept;
+  [[nodiscard]] const Executor& executor() const noexcept;
+  void report_executor() const noexcept;
+
   // By the watchdog, which watches nothing else.
   static void end_watched(FutureState<CachedAnswer>& state, Error error);
 
@@ -63,6 +78,9 @@ class Call final : public FlightNode {
   template <class Question>
   static Future<CachedAnswer> start_with(const std::shared_ptr<CachedLlmCore>& core,
                                          const Question& question, AskOptions options);
+  template <class Question>
+  static Future<CachedAnswer> started(Ref<Call> call, const std::shared_ptr<CachedLlmCore>& core,
+                                      const Question& question);
   template <class Question>
   std::optional<Error> prepare(const CachedLlmCore& core, const Question& question);
   [[nodiscard]] std::optional<Error> check() const;
@@ -90,7 +108,14 @@ class Call final : public FlightNode {
   void end(Error error);
   // Every end but the first one is ignored.
   void finish(Result<CachedAnswer> result) noexcept;
+  void conclude(Result<CachedAnswer> result, const std::shared_ptr<Recording>& replay) noexcept;
   void record(Result<CachedAnswer> result) noexcept;
+
+  // Events.
+  std::shared_ptr<Recording> replay(const CachedAnswer& answer);
+  Future<Completion> ask_for_events(Llm& model, CallOptions options);
+  Result<Completion> heard(Result<Completion> completion);
+  void fail_who_have_heard(const Error& error) noexcept;
 
   // The lease.
   [[nodiscard]] bool leases() const noexcept;
@@ -118,7 +143,8 @@ class Call final : public FlightNode {
   void land(const Error& error, Counter& counter) noexcept;
   void land(const CachedAnswer& answer, Counter& counter) noexcept;
   template <class Make>
-  void claim_for(Counter& counter, Make make) noexcept;
+  void claim_for(Counter& counter, Make make,
+                 const std::shared_ptr<Recording>& replay = nullptr) noexcept;
   template <class Visit>
   static void for_each(Flights::Chain chain, Visit visit) noexcept;
 
@@ -146,7 +172,10 @@ class Call final : public FlightNode {
   std::optional<Error> cache_error_;
   bool foreign_entry_ = false;
   bool watched_ = false;
-  std::optional<std::string> seen_;  // what the lookup found, and was no answer
+  bool ended_early_ = false;              // by the watchdog
+  std::shared_ptr<Recording> recording_;  // of the answer's events, as far as they are needed
+  std::string events_;                    // as the entry had them
+  std::optional<std::string> seen_;       // what the lookup found, and was no answer
   std::unique_ptr<LeaseWait> lease_;
   bool near_looked_ = false;
   NearHit near_;           // found, but not decoded yet

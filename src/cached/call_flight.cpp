@@ -23,6 +23,7 @@ bool Call::join_flight() {
   if (!leading) return false;
   static_cast<Call&>(*leading).somebody_follows();
   watch();
+  if (reader) reader->wake();
   // Its answer may have come before it was watched.
   if (claimed()) shared_->watchdog.disarm(this);
   return true;
@@ -46,7 +47,10 @@ void Call::watch() {
 }
 
 void Call::depart() noexcept {
-  if (!flies_) return;
+  if (!flies_) {
+    if (reader) shared_->flights.stop_of(*this).request_stop();
+    return;
+  }
   auto departure = shared_->flights.depart(*this);
   if (departure.followed) shared_->counters.unfinished.add();
   departure.stop.request_stop();
@@ -106,7 +110,9 @@ void Call::land(const Error& error, Counter& counter) noexcept {
 void Call::land(const CachedAnswer& answer, Counter& counter) noexcept {
   if (!flies_) return;
   for_each(shared_->flights.land(*this), [&](Call& follower) {
-    follower.claim_for(counter, [&] {
+    std::shared_ptr<Recording> events;
+    if (follower.reader) events = replay(answer);
+    const auto copied = [&] {
       CachedAnswer copy = answer;
       copy.latency_ms = ms_since(follower.step_started_);
       copy.total_ms = ms_since(follower.started_);
@@ -115,26 +121,28 @@ void Call::land(const CachedAnswer& answer, Counter& counter) noexcept {
         copy.avoided_usage = std::exchange(copy.usage, {});
       }
       return Result<CachedAnswer>(std::move(copy));
-    });
+    };
+    follower.claim_for(counter, copied, events);
   });
 }
 
 // Counted once: here, also where it has ended early and its departure found it gone from the
 // flight.
 template <class Make>
-void Call::claim_for(Counter& counter, Make make) noexcept {
+void Call::claim_for(Counter& counter, Make make,
+                     const std::shared_ptr<Recording>& replay) noexcept {
   if (!claim()) {
     shared_->counters.unfinished.add();
     return;
   }
   counter.add();
+  Result<CachedAnswer> result = error_closed();
   try {
-    record(make());
+    result = make();
   } catch (...) {
-    record(error_of(ErrorCode::callback_failed, "no memory for a copy of the answer"));
+    result = error_of(ErrorCode::callback_failed, "no memory for a copy of the answer");
   }
-  shared_->watchdog.disarm(this);
-  publish();
+  conclude(std::move(result), replay);
 }
 
 template <class Visit>
@@ -144,6 +152,17 @@ void Call::for_each(Flights::Chain chain, Visit visit) noexcept {
     chain = std::exchange(follower->after, nullptr);
     visit(*follower);
   }
+}
+
+// Before the others try again.
+void Call::fail_who_have_heard(const Error& error) noexcept {
+  if (!flies_ || !recording_) return;
+  const auto heard = [](const FlightNode& node) noexcept {
+    return node.reader && node.reader->has_heard();
+  };
+  for_each(shared_->flights.take_if(*this, heard), [&](Call& follower) {
+    follower.claim_for(shared_->counters.shared, [&] { return Result<CachedAnswer>(error); });
+  });
 }
 
 }  // namespace detail

@@ -132,6 +132,7 @@ void Call::give_up_lease(std::shared_ptr<CachedLlmCore> core) {
 // Another process has asked and stored.
 void Call::found_by_lease(Entry entry) {
   lease_.reset();
+  events_ = std::move(entry.events);
   CachedAnswer answer = answer_of(std::move(entry));
   answer.source = AnswerSource::shared;
   answer.cache_status = CacheStatus::miss;

@@ -3,6 +3,9 @@
 #include <cstring>
 #include <utility>
 
+#include "cached/recording.hpp"
+#include "cached/stream_reader.hpp"
+
 namespace valkeycache::inline v0 {
 namespace detail {
 
@@ -63,6 +66,7 @@ Ref<FlightNode> Flights::join(Node& node) {
     (other->last ? other->last->after : other->first) = &node;
     other->last = &node;
     ++other->waiting;
+    if (node.reader && other->heard_by_all) node.reader->attach(other->heard_by_all);
     node.add_ref();
     return Ref<Node>::share(other);
   }
@@ -74,9 +78,22 @@ Ref<FlightNode> Flights::join(Node& node) {
   return {};
 }
 
-bool Flights::set_stop(Node& leader, const std::stop_source& stop) {
+std::stop_source Flights::stop_of(const Node& node) {
+  const std::lock_guard lock(shard_of(node).mutex);
+  return node.model_stop;
+}
+
+bool Flights::set_stop(Node& leader, const std::stop_source& stop,
+                       const std::shared_ptr<Recording>& recording) {
   const std::lock_guard lock(shard_of(leader).mutex);
   leader.model_stop = stop;
+  leader.heard_by_all = recording;
+  if (recording) {
+    if (leader.reader) leader.reader->attach(recording);
+    for (auto* node = leader.first; node; node = node->after) {
+      if (node->reader) node->reader->attach(recording);
+    }
+  }
   return leader.role == Node::Role::leading;
 }
 
@@ -120,6 +137,22 @@ Flights::Chain Flights::land(Node& leader) noexcept {
   if (leader.role != Node::Role::leading) return nullptr;
   dropped = Ref<Node>::adopt(&leader);
   return take_all(shard, leader);
+}
+
+Flights::Chain Flights::take_if(Node& leader, bool (*wanted)(const Node&) noexcept) noexcept {
+  auto& shard = shard_of(leader);
+  const std::lock_guard lock(shard.mutex);
+  Chain taken = nullptr;
+  if (leader.role != Node::Role::leading) return taken;
+  for (auto* node = leader.first; node;) {
+    auto* const next = node->after;
+    if (wanted(*node)) {
+      unlink(*node);
+      node->after = std::exchange(taken, node);
+    }
+    node = next;
+  }
+  return taken;
 }
 
 Flights::HandedOver Flights::hand_over(Node& leader,

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <vector>
@@ -15,6 +16,9 @@
 
 namespace valkeycache::inline v0 {
 namespace detail {
+
+class Recording;
+class StreamReader;
 
 // A call's place in a flight: part of the call, so that joining takes no memory. Guarded by the
 // lock of the key's shard, all of it but what is set before join().
@@ -37,6 +41,10 @@ struct FlightNode : FutureState<CachedAnswer> {
   std::size_t waiting = 0;
   // The leader's: stops its model call, when nobody waits any more.
   std::stop_source model_stop{std::nostopstate};
+  // What its model says, where it is asked for events.
+  std::shared_ptr<Recording> heard_by_all;
+  // Set before join(): the one who tells this call's caller.
+  std::shared_ptr<StreamReader> reader;
 };
 
 // Thread-safe. Its locks are held for a few pointers' time; nothing of the user's runs under them.
@@ -51,8 +59,12 @@ class Flights {
   // none. Throws std::bad_alloc only.
   Ref<Node> join(Node& node);
 
-  // The leader's model call can be stopped by this. False: nobody waits any more.
-  bool set_stop(Node& leader, const std::stop_source& stop);
+  // The leader's model call can be stopped by this, and its events are in the recording, if there
+  // is one: those who listen do so from now on. False: nobody waits any more.
+  bool set_stop(Node& leader, const std::stop_source& stop,
+                const std::shared_ptr<Recording>& recording);
+  // Of any call that was given one.
+  std::stop_source stop_of(const Node& node);
 
   struct Departure {
     bool followed = false;                        // it was waiting for another's answer
@@ -65,6 +77,9 @@ class Flights {
 
   // Ends the leader's flight. Its followers, if it still had any.
   Chain land(Node& leader) noexcept;
+
+  // Takes those followers out of the flight that pass the test.
+  Chain take_if(Node& leader, bool (*wanted)(const Node&) noexcept) noexcept;
 
   struct HandedOver {
     Ref<Node> next;
