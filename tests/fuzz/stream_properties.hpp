@@ -82,7 +82,7 @@ inline const char* check_stream(std::string_view bytes) {
   const auto whole = read_stream(bytes, 0);
   if (whole.kept_too_much) return "more memory than bytes have come";
   if (whole.payload > bytes.size()) return "more payload than bytes";
-  for (const std::size_t size : {1, 13}) {
+  for (const std::size_t size : {std::size_t{1}, std::size_t{13}}) {
     const auto pieces = read_stream(bytes, size);
     if (pieces.kept_too_much) return "more memory than bytes have come";
     if (pieces.fault != whole.fault || pieces.messages != whole.messages) return "cuts are seen";

@@ -97,6 +97,20 @@ TEST_F(BedrockRetries, AttemptsFromTheProfile) {
   EXPECT_TRUE(fails_with(try_client(options()), ErrorCode::invalid_argument));
 }
 
+// Standard mode's three attempts, where legacy would make five and adaptive hold calls back.
+TEST_F(BedrockRetries, TheModeOfTheEnvironmentChangesNothing) {
+  for (const auto* mode : {"legacy", "adaptive", "standard", "no such mode"}) {
+    SCOPED_TRACE(mode);
+    variables_["AWS_RETRY_MODE"] = mode;
+    auto bedrock = client();
+    const auto before = server_.calls();
+    server_.add_fault(faults::unavailable(), 3);
+    EXPECT_TRUE(fails_with(ask(bedrock), ErrorCode::model_unavailable));
+    EXPECT_EQ(server_.calls(), before + 3);
+    EXPECT_TRUE(ok(ask(bedrock)));
+  }
+}
+
 TEST_F(BedrockRetries, TokensRunOutWhenTooMuchFails) {
   auto bedrock = client();
   server_.set_rule([](const RecordedRequest&) { return faults::unavailable(); });
