@@ -19,6 +19,7 @@ namespace detail {
 struct Endpoint {
   std::string host;
   std::uint16_t port = 0;
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 takes the spaceship for a 0
   friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
 };
 [[nodiscard]] std::string to_text(const Endpoint& endpoint);

@@ -4,12 +4,9 @@
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
-#include <random>
+#include <mutex>
 #include <stdexcept>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -67,22 +64,10 @@ std::string valkey_server_program() {
 }
 
 std::uint16_t ValkeyServer::free_port() {
-  // Not from the ephemeral range: there the system might give the port to somebody's outgoing
-  // connection while a server that is to come back on it is down.
-  thread_local std::mt19937 random(std::random_device{}());
-  std::uniform_int_distribution<int> candidates(18000, 31999);
-  for (int attempt = 0; attempt < 1000; ++attempt) {
-    const auto port = static_cast<std::uint16_t>(candidates(random));
-    const int handle = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const int bound = bind(handle, reinterpret_cast<const sockaddr*>(&address), sizeof address);
-    close(handle);
-    if (bound == 0) return port;
-  }
-  throw std::runtime_error("no free loopback port");
+  static std::mutex mutex;
+  static std::vector<LoopbackPort> kept;
+  const std::lock_guard lock(mutex);
+  return kept.emplace_back(LoopbackPort::reserve()).number();
 }
 
 ValkeyServer::ValkeyServer(ValkeyServerOptions options) : options_(std::move(options)) {
@@ -93,8 +78,8 @@ ValkeyServer::ValkeyServer(ValkeyServerOptions options) : options_(std::move(opt
     write_certificate(authority_->issue());
   }
   for (int attempt = 0; attempt < 20; ++attempt) {
-    port_ = free_port();
-    if (options_.tls) tls_port_ = free_port();
+    port_ = LoopbackPort::reserve();
+    if (options_.tls) tls_port_ = LoopbackPort::reserve();
     if (try_start()) return;
     if (log().find("Address already in use") == std::string::npos) break;
   }
@@ -103,7 +88,7 @@ ValkeyServer::ValkeyServer(ValkeyServerOptions options) : options_(std::move(opt
 
 ValkeyServer::~ValkeyServer() {
   if (testing::Test::HasFailure()) {
-    std::cerr << "--- log of the server on port " << port_ << "\n" << log() << "---\n";
+    std::cerr << "--- log of the server on port " << port() << "\n" << log() << "---\n";
   }
   if (process_) process_->stop();
 }
@@ -112,7 +97,7 @@ bool ValkeyServer::try_start() {
   const std::string config_file = folder() + "/valkey.conf";
   {
     std::ofstream config(config_file, std::ios::trunc);
-    config << "port " << port_ << "\n"
+    config << "port " << port() << "\n"
            << "bind 127.0.0.1" << (options_.ipv6 ? " -::1" : "") << "\n"
            << "dir " << folder() << "\n"
            << "daemonize no\n"
@@ -130,7 +115,7 @@ bool ValkeyServer::try_start() {
 }
 
 std::string ValkeyServer::tls_config() {
-  return "tls-port " + std::to_string(tls_port_) + "\ntls-ca-cert-file " + ca_file() +
+  return "tls-port " + std::to_string(tls_port()) + "\ntls-ca-cert-file " + ca_file() +
          "\ntls-cert-file " + folder() + "/cert.pem\ntls-key-file " + folder() +
          "/key.pem\ntls-auth-clients " + (options_.tls_clients_need_certificates ? "yes" : "no") +
          "\n";
@@ -160,11 +145,11 @@ bool ValkeyServer::answers() const {
 
 std::string ValkeyServer::uri() const {
   const std::string login = options_.password.empty() ? "" : ":" + options_.password + "@";
-  return "valkey://" + login + "127.0.0.1:" + std::to_string(port_);
+  return "valkey://" + login + "127.0.0.1:" + std::to_string(port());
 }
 std::string ValkeyServer::tls_uri() const {
   const std::string login = options_.password.empty() ? "" : ":" + options_.password + "@";
-  return "valkeys://" + login + "localhost:" + std::to_string(tls_port_);
+  return "valkeys://" + login + "localhost:" + std::to_string(tls_port());
 }
 std::string ValkeyServer::unix_path() const {
   return folder() + "/socket";
@@ -180,7 +165,7 @@ std::string ValkeyServer::log() const {
 }
 
 RespClient ValkeyServer::connect() const {
-  auto observer = RespClient::tcp(port_);
+  auto observer = RespClient::tcp(port());
   if (!options_.password.empty()) {
     const auto reply = observer.command({"AUTH", options_.password});
     if (reply.is_error()) throw std::runtime_error("observer: AUTH: " + reply.text);

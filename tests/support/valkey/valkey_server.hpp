@@ -13,6 +13,7 @@
 
 #include "support/tls/certificates.hpp"
 #include "support/valkey/child_process.hpp"
+#include "support/valkey/loopback_port.hpp"
 #include "support/valkey/resp_client.hpp"
 
 namespace valkeycache::test {
@@ -44,12 +45,12 @@ class ValkeyServer {
   ValkeyServer(const ValkeyServer&) = delete;
   ValkeyServer& operator=(const ValkeyServer&) = delete;
 
-  [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
+  [[nodiscard]] std::uint16_t port() const noexcept { return port_.number(); }
   // valkey://127.0.0.1:port, with the password where there is one; percent-encode it yourself.
   [[nodiscard]] std::string uri() const;
   // valkeys://localhost:tls_port, likewise. Trust ca_file().
   [[nodiscard]] std::string tls_uri() const;
-  [[nodiscard]] std::uint16_t tls_port() const noexcept { return tls_port_; }
+  [[nodiscard]] std::uint16_t tls_port() const noexcept { return tls_port_.number(); }
   [[nodiscard]] const Authority& authority() const { return *authority_; }
   [[nodiscard]] std::string ca_file() const { return folder() + "/ca.pem"; }
   // What the server shows to those who connect from now on.
@@ -72,7 +73,7 @@ class ValkeyServer {
   void pause();    // SIGSTOP: it accepts connections and answers nothing; waits until it is so
   void resume();   // SIGCONT
 
-  // A loopback port that was free a moment ago, from below the range that the system hands out.
+  // For a server of another kind: see LoopbackPort; kept until the process ends.
   static std::uint16_t free_port();
 
  private:
@@ -83,8 +84,8 @@ class ValkeyServer {
 
   ValkeyServerOptions options_;
   TemporaryFolder folder_;
-  std::uint16_t port_ = 0;
-  std::uint16_t tls_port_ = 0;
+  LoopbackPort port_;
+  LoopbackPort tls_port_;
   std::optional<Authority> authority_;
   std::unique_ptr<ChildProcess> process_;
 };
