@@ -8,6 +8,7 @@
 #include <valkeycache/cache_key.hpp>
 #include <valkeycache/future.hpp>
 #include <valkeycache/hooks.hpp>
+#include <valkeycache/password.hpp>
 #include <valkeycache/result.hpp>
 #include <valkeycache/tls.hpp>
 #include <valkeycache/ttl.hpp>
@@ -73,6 +74,8 @@ struct ValkeyCacheOptions {
   std::size_t connections = 1;
   std::string username = {};  // empty with a password: the server's "default" user
   std::string password = {};
+  // In place of `password`, for one that changes. docs/operations.md
+  PasswordProvider password_provider = {};
   int database = 0;
   TlsOptions tls = {};                      // valkeys:// and rediss:// enable it
   std::string client_name = "valkeycache";  // CLIENT SETNAME; printable, no blanks; empty: none
@@ -200,7 +203,8 @@ class VALKEYCACHE_API ValkeyCache {
   // valkey+sentinel://host[:port][,…]/name, each with the other schemes, too; unix:///path[?db=n],
   // and memory://name for an in-process store without a server, shared by all who open that name.
   // With `tls.enabled` valkey:// is TLS, too: there is no way back to plain text. User, password
-  // and path are percent-decoded. Errors: invalid_uri, invalid_argument.
+  // and path are percent-decoded; a user without a password needs a password_provider. Errors:
+  // invalid_uri, invalid_argument.
   static Result<ValkeyCache> open(std::string_view uri, ValkeyCacheOptions options = {});
   static Result<ValkeyCache> open(ValkeyCacheOptions options);
 

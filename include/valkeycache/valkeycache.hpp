@@ -10,6 +10,7 @@
 #include <valkeycache/hooks.hpp>
 #include <valkeycache/llm.hpp>
 #include <valkeycache/observer.hpp>
+#include <valkeycache/password.hpp>
 #include <valkeycache/result.hpp>
 #include <valkeycache/stats.hpp>
 #include <valkeycache/ttl.hpp>

@@ -42,7 +42,11 @@ Connection::Connection(const ValkeyCacheOptions& options, Poller& poller, Counte
       resolver_([&poller] { poller.wake(); }, std::move(resolve)),
       backoff_(options.reconnect_base, options.reconnect_cap, std::random_device{}()),
       tls_(std::move(tls)),
-      buffer_(std::make_unique<char[]>(read_size)) {}
+      buffer_(std::make_unique<char[]>(read_size)) {
+  if (options.password_provider.ask) {
+    asker_.emplace(options.password_provider, [&poller] { poller.wake(); });
+  }
+}
 
 Connection::~Connection() {
   drop_transport();
@@ -52,6 +56,7 @@ void Connection::drive(SteadyTime now, Poller::Ready ready) {
   if (state_ == State::pausing && now >= next_attempt_) begin_attempt(now);
   if (state_ == State::resolving) take_addresses(now);
   if (state_ == State::connecting) carry_connecting(now);
+  if (state_ == State::asking) take_password(now);
   if (state_ == State::handshaking) carry_handshake(now, ready);
   if (state_ == State::ready) carry_commands(now, ready);
   pipeline_.expire(now, state_ == State::ready || !trouble_ ? nullptr : &*trouble_);
@@ -64,6 +69,7 @@ std::optional<SteadyTime> Connection::next_time() const {
       next = std::min(next, next_attempt_);
       break;
     case State::resolving:
+    case State::asking:
     case State::handshaking:
       next = std::min(next, attempt_deadline_);
       break;
@@ -78,6 +84,7 @@ std::optional<SteadyTime> Connection::next_time() const {
       if (feed_ && !(heartbeat_ && heartbeat_->under_way())) {
         next = std::min(next, feed_->heartbeat_due().value_or(SteadyTime::max()));
       }
+      next = std::min(next, login_.due());
       break;
   }
   if (next == SteadyTime::max()) return std::nullopt;
@@ -171,9 +178,11 @@ void Connection::adopt(std::unique_ptr<Transport> transport, SteadyTime now) {
 void Connection::carry_connecting(SteadyTime now) {
   switch (transport_->connect()) {
     case Transport::Step::done:
-      handshake_.emplace(options_, ties_.to_replica);
-      handshake_sent_ = 0;
-      state_ = State::handshaking;
+      if (asker_) {
+        ask_password(now);
+      } else {
+        begin_handshake({});
+      }
       return;
     case Transport::Step::failed: {
       auto why = transport_->error();
@@ -194,6 +203,36 @@ void Connection::carry_connecting(SteadyTime now) {
       break;
   }
   if (now >= address_deadline_) try_next_address(now);
+}
+
+void Connection::begin_handshake(const std::string& password) {
+  handshake_.emplace(options_, ties_.to_replica, password);
+  handshake_sent_ = 0;
+  state_ = State::handshaking;
+}
+
+void Connection::ask_password(SteadyTime now) {
+  // Nothing is read meanwhile, and what can be read would wake us again and again.
+  poller_.forget(transport_->descriptor(), ties_.watched);
+  state_ = State::asking;
+  asker_->start();
+  take_password(now);
+}
+
+void Connection::take_password(SteadyTime now) {
+  auto answer = asker_->poll();
+  if (answer && !*answer) {
+    attempt_failed(answer->error(), now, true);
+  } else if (answer) {
+    login_.logged_in((*answer)->life, now);
+    begin_handshake((*answer)->text);
+    adopt(std::move(transport_), now);
+  } else if (now >= attempt_deadline_) {
+    attempt_failed({.code = ErrorCode::authentication,
+                    .message = "the password provider did not answer within connect_timeout",
+                    .retryable = true},
+                   now, false);
+  }
 }
 
 void Connection::carry_handshake(SteadyTime now, Poller::Ready ready) {
@@ -258,6 +297,7 @@ void Connection::carry_handshake(SteadyTime now, Poller::Ready ready) {
 void Connection::attempt_failed(Error why, SteadyTime now, bool refused) {
   drop_transport();
   handshake_.reset();
+  login_.logged_out();
   counters_.connect_failures.add();
   if (!trouble_told_) {
     trouble_told_ = true;
@@ -273,6 +313,7 @@ void Connection::attempt_failed(Error why, SteadyTime now, bool refused) {
 
 void Connection::carry_commands(SteadyTime now, Poller::Ready ready) {
   if (feed_) keep_near_honest(now);
+  if (asker_) stay_logged_in(now);
   // Written first: the server works while we read. What a full socket refuses waits for EPOLLOUT.
   const bool was_waiting = pipeline_.slots_in_flight() != 0;
   if (!write_commands(now)) {
@@ -389,6 +430,30 @@ void Connection::keep_near_honest(SteadyTime now) {
   pipeline_.add(Ref<Command>::share(heartbeat_.get()));
 }
 
+void Connection::stay_logged_in(SteadyTime now) {
+  const auto failed = [&](const Error& why) {
+    log(LogLevel::warning, "not logged in again (" + why.message + "); trying on");
+  };
+  if (reauthentication_) {
+    if (const auto why = reauthentication_->take_failure()) failed(*why);
+    if (reauthentication_->under_way()) return;
+  }
+  if (auto answer = asker_->poll()) {
+    if (!*answer) {
+      login_.failed(now);
+      failed(answer->error());
+      return;
+    }
+    login_.logged_in((*answer)->life, now);
+    reauthentication_ = Ref<Reauthentication>::adopt(new Reauthentication(
+        login_, options_.username, (*answer)->text, now + stall_limit(options_)));
+    pipeline_.add(Ref<Command>::share(reauthentication_.get()));
+  } else if (now >= login_.due()) {
+    login_.logged_out();  // until the answer is there
+    asker_->start();
+  }
+}
+
 void Connection::begin_closing() {
   if (feed_) feed_->disconnected();
   pipeline_.fail_all_but_stores(error_closed());
@@ -399,6 +464,11 @@ void Connection::lost(Error why, SteadyTime now) {
   if (feed_) feed_->disconnected();
   drop_transport();
   log(LogLevel::warning, "connection lost: " + why.message);
+  if (reauthentication_) {
+    pipeline_.fail(*reauthentication_, why);
+    reauthentication_ = {};
+  }
+  login_.logged_out();
   pipeline_.disconnected(why);
   trouble_ = std::move(why);
   trouble_told_ = true;

@@ -13,8 +13,10 @@
 #include "valkey/backend.hpp"
 #include "valkey/backoff.hpp"
 #include "valkey/handshake.hpp"
+#include "valkey/login.hpp"
 #include "valkey/near_commands.hpp"
 #include "valkey/near_tier.hpp"
+#include "valkey/password_asker.hpp"
 #include "valkey/pipeline.hpp"
 #include "valkey/poller.hpp"
 #include "valkey/resolver.hpp"
@@ -64,7 +66,9 @@ class Connection final : public Backend {
 
   // --- for one of many ---
   // A wake-up may be for it that no descriptor tells of.
-  [[nodiscard]] bool resolving() const noexcept { return state_ == State::resolving; }
+  [[nodiscard]] bool resolving() const {
+    return state_ == State::resolving || (asker_ && asker_->under_way());
+  }
   // What went wrong when it was last tried or lost; null while all is well.
   [[nodiscard]] const Error* trouble() const noexcept { return trouble_ ? &*trouble_ : nullptr; }
   [[nodiscard]] std::vector<Ref<Command>> take_waiting() { return pipeline_.take_waiting(); }
@@ -72,12 +76,15 @@ class Connection final : public Backend {
   void restart(SteadyTime now);
 
  private:
-  enum class State : std::uint8_t { pausing, resolving, connecting, handshaking, ready };
+  enum class State : std::uint8_t { pausing, resolving, connecting, asking, handshaking, ready };
 
   void begin_attempt(SteadyTime now);
   void take_addresses(SteadyTime now);
   void try_next_address(SteadyTime now);
   void carry_connecting(SteadyTime now);
+  void ask_password(SteadyTime now);
+  void take_password(SteadyTime now);
+  void begin_handshake(const std::string& password);
   void carry_handshake(SteadyTime now, Poller::Ready ready);
   void carry_commands(SteadyTime now, Poller::Ready ready);
   enum class Took : std::uint8_t { none, some, lost };
@@ -91,6 +98,8 @@ class Connection final : public Backend {
   // The attempt failed. A refusal by the server itself also ends the calls that wait.
   void attempt_failed(Error why, SteadyTime now, bool refused);
   void lost(Error why, SteadyTime now);
+  // Sends AUTH with a fresh password when that is due.
+  void stay_logged_in(SteadyTime now);
   // Asks the server for a sign of life when the near cache needs one.
   void keep_near_honest(SteadyTime now);
   void log(LogLevel level, const std::string& message) const;
@@ -101,8 +110,11 @@ class Connection final : public Backend {
   const ConnectionTies ties_;
   std::optional<NearTier> near_;  // before the pipeline, whose commands refer to it
   NearFeed* const feed_;          // that, or another's, or null
+  Login login_;                   // likewise
   Pipeline pipeline_;
-  Ref<Heartbeat> heartbeat_;  // the last one
+  Ref<Heartbeat> heartbeat_;                // the last one
+  Ref<Reauthentication> reauthentication_;  // the last one
+  std::optional<PasswordAsker> asker_;      // where there is a provider
   Resolver resolver_;
   Backoff backoff_;
   std::shared_ptr<TlsContext> tls_;  // null: plain text

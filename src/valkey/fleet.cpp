@@ -220,6 +220,7 @@ FleetNode& Fleet::node_at(const Endpoint& endpoint, bool sentinel, bool replica)
   if (sentinel) {
     options.username.clear();
     options.password = options.sentinel_password;
+    options.password_provider = {};
     options.database = 0;
   }
   if (sentinel || replica) options.near_cache.max_bytes = 0;

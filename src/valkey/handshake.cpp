@@ -8,15 +8,17 @@
 namespace valkeycache::inline v0 {
 namespace detail {
 
-Handshake::Handshake(const ValkeyCacheOptions& options, bool to_replica)
+Handshake::Handshake(const ValkeyCacheOptions& options, bool to_replica,
+                     const std::string& provided)
     : reader_({.value_bytes = 64 << 10, .reply_bytes = 256 << 10, .elements = 1024}),
       database_(options.database) {
   // AUTH stands alone, before HELLO: a server without HELLO understands it too.
-  if (!options.password.empty()) {
+  const auto& password = provided.empty() ? options.password : provided;
+  if (!password.empty()) {
     if (options.username.empty()) {
-      append_request(requests_, {"AUTH", options.password});
+      append_request(requests_, {"AUTH", password});
     } else {
-      append_request(requests_, {"AUTH", options.username, options.password});
+      append_request(requests_, {"AUTH", options.username, password});
     }
     awaited_.push_back(Step::auth);
   }

@@ -29,7 +29,7 @@ constexpr std::array known_errors{
     KnownError{"CLUSTERDOWN", ErrorCode::server_unavailable, true, "its cluster is down"},
     KnownError{"TRYAGAIN", ErrorCode::server_unavailable, true, "its slots are moving"},
     KnownError{"NOPERM", ErrorCode::permission, false,
-               "the ACL of this user does not allow it: see docs/options.md"},
+               "the ACL of this user does not allow it: see docs/operations.md"},
     KnownError{"NOAUTH", ErrorCode::authentication, false, "it wants a password"},
     KnownError{"WRONGPASS", ErrorCode::authentication, false, "user or password is wrong"},
     KnownError{"DENIED", ErrorCode::permission, false,

@@ -48,6 +48,20 @@ std::optional<Error> wrong_tls(const ValkeyCacheOptions& options) {
   return std::nullopt;
 }
 
+std::optional<Error> wrong_identity(const ValkeyCacheOptions& options) {
+  const auto& provider = options.password_provider;
+  if (provider.ask && !options.password.empty()) {
+    return invalid("password and password_provider are set; which one is it?");
+  }
+  if (!options.username.empty() && options.password.empty() && !provider.ask) {
+    return invalid("username is set, but password is not");
+  }
+  if (provider.needs_tls && !options.tls.enabled) {
+    return invalid("password_provider gives its passwords to TLS only; write valkeys://");
+  }
+  return std::nullopt;
+}
+
 std::optional<Error> wrong_fleet(const ValkeyCacheOptions& options) {
   const bool many = options.deployment != Deployment::single;
   if (many && !options.unix_socket.empty()) {
@@ -93,9 +107,7 @@ Result<ValkeyCacheOptions> checked(ValkeyCacheOptions options) {
       options.unix_socket.find('\0') != std::string::npos) {
     return invalid("host or unix_socket holds a NUL byte");
   }
-  if (!options.username.empty() && options.password.empty()) {
-    return invalid("username is set, but password is not");
-  }
+  if (auto error = wrong_identity(options)) return *std::move(error);
   if (auto error = wrong_tls(options)) return *std::move(error);
   if (auto error = wrong_fleet(options)) return *std::move(error);
   if (options.database < 0) return invalid("database is negative");

@@ -60,7 +60,7 @@ std::optional<Error> read_user_info(std::string_view text, ValkeyCacheOptions& o
   const auto password =
       colon == std::string_view::npos ? std::string() : percent_decode(text.substr(colon + 1));
   if (!user || !password) return bad_uri("the URI's user or password has a malformed % escape");
-  if (colon == std::string_view::npos) {
+  if (colon == std::string_view::npos && !options.password_provider.ask) {
     return bad_uri("the URI has a user without a password; write user:password@ or :password@");
   }
   options.username = *user;

@@ -306,6 +306,7 @@ Result<ValkeyCache> ValkeyCache::open(std::string_view uri, ValkeyCacheOptions o
   auto location = detail::parse_uri(uri, std::move(options));
   if (!location) return std::move(location).error();
   if (!location->in_memory) return open(std::move(location->options));
+  location->options.password_provider.needs_tls = false;  // nobody asks for passwords there
   auto checked = detail::checked(std::move(location->options));
   if (!checked) return std::move(checked).error();
   auto store = detail::MemoryStore::named(location->memory_name, checked->clock);
