@@ -5,6 +5,7 @@
 #include <valkeycache/cache_key.hpp>
 #include <valkeycache/cached_llm.hpp>
 #include <valkeycache/content.hpp>
+#include <valkeycache/elasticache_iam.hpp>
 #include <valkeycache/entry.hpp>
 #include <valkeycache/future.hpp>
 #include <valkeycache/hooks.hpp>
