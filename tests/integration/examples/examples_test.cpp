@@ -12,6 +12,7 @@
 #include "support/bedrock/simulated_bedrock.hpp"
 #include "support/valkey/child_process.hpp"
 #include "support/valkey/monitor.hpp"
+#include "support/valkey/valkey_cluster.hpp"
 #include "support/valkey/valkey_server.hpp"
 #include "support/valkey/wait.hpp"
 
@@ -35,7 +36,7 @@ class Examples : public ::testing::Test {
     const auto file = folder_.path() + "/" + name + std::to_string(++runs_);
     std::vector<std::string> argv = {"/usr/bin/env",
                                      "-i",
-                                     "VALKEY_URI=" + server_.uri(),
+                                     "VALKEY_URI=" + uri_,
                                      "AWS_ENDPOINT_URL_BEDROCK_RUNTIME=" + bedrock_.url(),
                                      std::string("AWS_ACCESS_KEY_ID=") + simulated_access_key,
                                      std::string("AWS_SECRET_ACCESS_KEY=") + simulated_secret_key};
@@ -57,6 +58,7 @@ class Examples : public ::testing::Test {
   }
 
   ValkeyServer server_;
+  std::string uri_ = server_.uri();
   SimulatedBedrock bedrock_;
 
  private:
@@ -188,6 +190,17 @@ TEST_F(Examples, MemoizeTool) {
             "(looking up the weather in Aix/Marseille)\nsunny in Aix/Marseille\n"
             "sunny in Turku\n1 report forgotten\n");
   EXPECT_EQ(server_.command({"DBSIZE"}).integer, 0);
+}
+
+TEST_F(Examples, Cluster) {
+  const ValkeyCluster cluster;
+  uri_ = cluster.uri();
+  EXPECT_EQ(run("cluster"),
+            "sunny in Turku\nsunny in Marseille\nsunny in Seattle\nsunny in Nairobi\n"
+            "4 forgotten\n");
+  for (std::size_t i = 0; i < cluster.size(); ++i) {
+    EXPECT_EQ(cluster.server(i).command({"DBSIZE"}).integer, 0);
+  }
 }
 
 TEST_F(Examples, UnitTestYourApp) {
