@@ -243,6 +243,7 @@ struct CachedLlmStats {
 
 namespace detail {
 class CachedLlmCore;
+struct CachedLlmAccess;
 }
 
 // Destroying the last copy closes its share of cache and model. Asks that wait for the model end
@@ -302,6 +303,7 @@ class VALKEYCACHE_API CachedLlm {
   [[nodiscard]] CachedLlmStats stats() const;
 
  private:
+  friend struct detail::CachedLlmAccess;
   std::shared_ptr<detail::CachedLlmCore> core_;
 };
 

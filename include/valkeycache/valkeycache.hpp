@@ -16,3 +16,4 @@
 #include <valkeycache/stats.hpp>
 #include <valkeycache/ttl.hpp>
 #include <valkeycache/valkey_cache.hpp>
+#include <valkeycache/warm.hpp>
