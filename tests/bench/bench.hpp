@@ -60,6 +60,7 @@ std::vector<Row> clear(Stage& stage);
 std::vector<Row> near_hits(Stage& stage);
 std::vector<Row> near_hit_rates(Stage& stage);
 std::vector<Row> keys(Stage& stage);
+std::vector<Row> warming(Stage& stage);
 // Only where the Bedrock client is built:
 std::vector<Row> sign(Stage& stage);
 std::vector<Row> bedrock(Stage& stage);

@@ -41,6 +41,7 @@ constexpr Line lines[] = {
     {"allocations.get", "allocations for a get", "", 1},
     {"memory.in_flight", "memory for a get in flight", "bytes", 1},
     {"memory.idle_client", "memory for an idle client", "KiB", 1.0 / 1024},
+    {"warm.rate", "warm 500 entries a second (beside the limit)", "1/s", 1},
     {"sign.4KiB", "sign a request of 4 KiB (beside SHA-256 of it)", "ns", 1},
     {"bedrock.cpu", "a Bedrock call: processor time (beside libcurl alone)", "us", 1e-3},
     {"bedrock.500_at_once", "500 Bedrock calls of 200 ms at once", "ms", 1},
