@@ -19,8 +19,8 @@ class Pace {
   // per_second >= 0 and no NaN; 0: no limit.
   Pace(double per_second, TimePoint start) noexcept : next_(start) {
     if (per_second <= 0) return;
-    const double nanos =
-        std::min(1e9 / per_second, std::chrono::nanoseconds(slowest).count() * 1.0);
+    using Nanos = std::chrono::duration<double, std::nano>;
+    const double nanos = std::min(1e9 / per_second, Nanos(slowest).count());
     interval_ = std::chrono::nanoseconds(static_cast<std::int64_t>(nanos));
   }
 

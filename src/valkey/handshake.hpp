@@ -18,9 +18,9 @@ namespace detail {
 class Handshake {
  public:
   // A replica of a cluster answers reads only to those who said READONLY.
-  // `password`, where there is one, goes before that of the options.
+  // `provided`, where it is a password, goes before that of the options.
   explicit Handshake(const ValkeyCacheOptions& options, bool to_replica = false,
-                     const std::string& password = {});
+                     const std::string& provided = {});
 
   // All requests, to be sent at once.
   [[nodiscard]] const std::string& requests() const noexcept { return requests_; }
