@@ -7,6 +7,7 @@
 
 #include "aws/iso8601.hpp"
 #include "aws/xml_leaves.hpp"
+#include "base/ascii.hpp"
 #include "base/json_cursor.hpp"
 
 namespace valkeycache::inline v0 {
@@ -143,10 +144,9 @@ std::string sts_error_code(std::string_view xml) {
   const bool whole = read_xml_leaves(xml, [&code](std::string_view path, std::string text) {
     if (path == "ErrorResponse/Error/Code") code = std::move(text);
   });
-  const bool is_name =
-      code.size() <= 64 && std::all_of(code.begin(), code.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_';
-      });
+  const bool is_name = code.size() <= 64 && std::all_of(code.begin(), code.end(), [](char c) {
+                         return is_letter(c) || c == '.' || c == '_';
+                       });
   return whole && is_name ? code : std::string();
 }
 

@@ -11,6 +11,8 @@
 #include "aws/percent.hpp"
 #include "aws/profile_files.hpp"
 #include "aws/sigv4.hpp"
+#include "base/ascii.hpp"
+#include "base/errors.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -19,14 +21,6 @@ namespace {
 constexpr std::chrono::seconds token_life{900};
 constexpr std::chrono::hours connection_life{12};
 constexpr std::chrono::minutes early_renewal{5};
-
-Error invalid(std::string message) {
-  return {.code = ErrorCode::invalid_argument, .message = std::move(message)};
-}
-
-char to_lower(char c) noexcept {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
 
 // One for all connections of a cache.
 class TokenMaker {
@@ -108,12 +102,12 @@ std::string elasticache_token(const ElastiCacheLogin& login, const AwsCredential
 Result<PasswordProvider> make_elasticache_iam(ElastiCacheIamOptions options,
                                               const Environment& environment, SystemClock clock) {
   if (!is_host_label(options.cache_name)) {
-    return invalid(
+    return error_invalid(
         "cache_name: is not the id of a replication group nor the name of a serverless cache; it "
         "has letters, digits and hyphens");
   }
   if (!is_host_label(options.user)) {
-    return invalid("user: is no ElastiCache user id; it has letters, digits and hyphens");
+    return error_invalid("user: is no ElastiCache user id; it has letters, digits and hyphens");
   }
   const auto loaded = ProfileFiles::load(environment);
   const ProfileFiles no_files;

@@ -7,13 +7,12 @@
 #include <cstdint>
 #include <optional>
 
+#include "base/ascii.hpp"
+#include "base/errors.hpp"
+
 namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
-
-Error invalid(std::string message) {
-  return {.code = ErrorCode::invalid_argument, .message = std::move(message)};
-}
 
 // AWS's partitions by the beginning of their regions' names; the first row is for all others.
 struct Partition {
@@ -40,14 +39,6 @@ const Partition& partition_of(std::string_view region) noexcept {
   return partitions.front();
 }
 
-bool is_alphanumeric(char c) noexcept {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-char to_lower(char c) noexcept {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
 bool is_host_name(std::string_view host) noexcept {
   return !host.empty() && host.size() <= 253 && std::all_of(host.begin(), host.end(), [](char c) {
     return is_alphanumeric(c) || c == '-' || c == '.' || c == '_';
@@ -56,10 +47,8 @@ bool is_host_name(std::string_view host) noexcept {
 
 bool is_ipv6_text(std::string_view host) noexcept {
   return !host.empty() && host.find(':') != std::string_view::npos &&
-         std::all_of(host.begin(), host.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') ||
-                  c == ':' || c == '.';
-         });
+         std::all_of(host.begin(), host.end(),
+                     [](char c) { return hex_value(c) >= 0 || c == ':' || c == '.'; });
 }
 
 std::optional<std::uint16_t> parse_port(std::string_view text) noexcept {
@@ -117,38 +106,39 @@ bool Endpoint::is_loopback() const noexcept {
 Result<Endpoint> parse_endpoint(std::string_view url) {
   for (const char c : url) {
     if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f) {
-      return invalid("endpoint: holds a blank, a control or a non-ASCII character");
+      return error_invalid("endpoint: holds a blank, a control or a non-ASCII character");
     }
   }
   if (url.find_first_of("\\^`{|}<>\"") != std::string_view::npos) {
-    return invalid("endpoint: holds a character that a URL may not hold");
+    return error_invalid("endpoint: holds a character that a URL may not hold");
   }
   Endpoint endpoint;
   endpoint.custom = true;
   const auto scheme_end = url.find("://");
   if (scheme_end == std::string_view::npos) {
-    return invalid("endpoint: is not a URL that begins with https:// or http://");
+    return error_invalid("endpoint: is not a URL that begins with https:// or http://");
   }
   for (const char c : url.substr(0, scheme_end)) endpoint.scheme += to_lower(c);
   if (endpoint.scheme != "http" && endpoint.scheme != "https") {
-    return invalid("endpoint: its scheme is neither https nor http");
+    return error_invalid("endpoint: its scheme is neither https nor http");
   }
   auto rest = url.substr(scheme_end + 3);
   if (rest.find_first_of("?#") != std::string_view::npos) {
-    return invalid("endpoint: may have no query and no fragment");
+    return error_invalid("endpoint: may have no query and no fragment");
   }
   const auto path_at = std::min(rest.find('/'), rest.size());
   auto authority = rest.substr(0, path_at);
   auto path = rest.substr(path_at);
   if (authority.find('@') != std::string_view::npos) {
-    return invalid("endpoint: may hold no user name or password");
+    return error_invalid("endpoint: may hold no user name or password");
   }
 
   const bool bracketed = authority.starts_with('[');
   std::string_view host;
   if (bracketed) {
     const auto close = authority.find(']');
-    if (close == std::string_view::npos) return invalid("endpoint: its host has no closing ]");
+    if (close == std::string_view::npos)
+      return error_invalid("endpoint: its host has no closing ]");
     host = authority.substr(1, close - 1);
     authority.remove_prefix(close + 1);
   } else {
@@ -157,13 +147,13 @@ Result<Endpoint> parse_endpoint(std::string_view url) {
     authority.remove_prefix(colon);
   }
   if (bracketed ? !is_ipv6_text(host) : !is_host_name(host)) {
-    return invalid("endpoint: its host name is not valid");
+    return error_invalid("endpoint: its host name is not valid");
   }
   for (const char c : host) endpoint.host += to_lower(c);
   endpoint.authority = bracketed ? "[" + endpoint.host + "]" : endpoint.host;
   if (!authority.empty()) {
     const auto port = authority.front() == ':' ? parse_port(authority.substr(1)) : std::nullopt;
-    if (!port) return invalid("endpoint: its port is not a number from 1 to 65535");
+    if (!port) return error_invalid("endpoint: its port is not a number from 1 to 65535");
     if (*port != (endpoint.is_https() ? 443 : 80)) {
       endpoint.authority += ":" + std::to_string(*port);
     }
@@ -176,10 +166,10 @@ Result<Endpoint> parse_endpoint(std::string_view url) {
 Result<Endpoint> region_endpoint(std::string_view region, bool fips, bool dual_stack,
                                  const ServiceNames& service) {
   if (region.empty()) {
-    return invalid(
+    return error_invalid(
         "region: none is set; name one in the options, in AWS_REGION or in the AWS profile");
   }
-  if (!is_host_label(region)) return invalid("region: is not a valid host label");
+  if (!is_host_label(region)) return error_invalid("region: is not a valid host label");
   const auto& partition = partition_of(region);
   Endpoint endpoint;
   endpoint.scheme = "https";
@@ -212,8 +202,8 @@ Result<Endpoint> resolve_endpoint(const EndpointOptions& options, const Environm
                            is_true(files.setting(profile, "use_dualstack_endpoint")));
   const auto url = custom_endpoint(options, environment, files, profile);
   if (!url) return region_endpoint(options.region, fips, dual_stack, options.service);
-  if (fips) return invalid("endpoint: a custom one and fips exclude each other");
-  if (dual_stack) return invalid("endpoint: a custom one and dual_stack exclude each other");
+  if (fips) return error_invalid("endpoint: a custom one and fips exclude each other");
+  if (dual_stack) return error_invalid("endpoint: a custom one and dual_stack exclude each other");
   return parse_endpoint(*url);
 }
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "aws/libcurl.hpp"
+#include "base/ascii.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -44,9 +45,8 @@ std::size_t on_head(char* data, std::size_t size, std::size_t count, void* user)
   static constexpr std::string_view name = "date:";
   const std::string_view line(data, size * count);
   const bool is_date = line.size() > name.size() && line.size() < 128 &&
-                       std::equal(name.begin(), name.end(), line.begin(), [](char wanted, char c) {
-                         return wanted == (c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-                       });
+                       std::equal(name.begin(), name.end(), line.begin(),
+                                  [](char wanted, char c) { return wanted == to_lower(c); });
   try {
     if (is_date) static_cast<Incoming*>(user)->answer.date = line.substr(name.size());
   } catch (...) {

@@ -11,12 +11,11 @@
 #include "aws/endpoint.hpp"
 #include "aws/http_fetch.hpp"
 #include "aws/profile_files.hpp"
+#include "base/ascii.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
-
-using SystemClock = std::chrono::system_clock;
 
 constexpr std::string_view role_path = "/latest/meta-data/iam/security-credentials/";
 constexpr std::size_t max_token_size = 4096;
@@ -30,15 +29,8 @@ int number_of(const Environment& environment, std::string_view name, int otherwi
   return good ? std::min(number, largest) : otherwise;
 }
 
-std::string lowered(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return text;
-}
-
 // The service's address, without a slash at its end.
-Result<std::string> place_of(const SourceContext& context) {
+Result<std::string> metadata_address(const SourceContext& context) {
   const auto loaded = ProfileFiles::load(context.environment);
   const auto profile = choose_profile(context.profile, context.environment);
   const auto setting = [&](std::string_view variable_name, std::string_view setting_name) {
@@ -56,7 +48,7 @@ Result<std::string> place_of(const SourceContext& context) {
                      "ec2_metadata_service_endpoint, cannot be used: " +
                      endpoint.error().message};
   }
-  const auto mode = lowered(
+  const auto mode = to_lower(
       setting("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ec2_metadata_service_endpoint_mode"));
   if (mode.empty() || mode == "ipv4") return std::string("http://169.254.169.254");
   if (mode == "ipv6") return std::string("http://[fd00:ec2::254]");
@@ -67,9 +59,9 @@ Result<std::string> place_of(const SourceContext& context) {
 }
 
 // A conversation with the service: a session token, then what is asked.
-class Session {
+class MetadataSession {
  public:
-  Session(const SourceContext& context, std::string place, int attempts)
+  MetadataSession(const SourceContext& context, std::string place, int attempts)
       : context_(context), place_(std::move(place)) {
     patience_.attempts = attempts;
     timeout_ =
@@ -131,8 +123,7 @@ std::string_view first_line(std::string_view text) {
 // IAM's rules for names of roles.
 bool is_role_name(std::string_view name) noexcept {
   return !name.empty() && name.size() <= 128 && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("_+=,.@-").find(c) != std::string_view::npos;
+    return is_alphanumeric(c) || std::string_view("_+=,.@-").find(c) != std::string_view::npos;
   });
 }
 
@@ -143,11 +134,11 @@ struct Asked {
 };
 
 Asked ask(const SourceContext& context) {
-  auto place = place_of(context);
+  auto place = metadata_address(context);
   if (!place) return {refusal(place.error().message)};
-  Session session(context, *std::move(place),
-                  number_of(context.environment, "AWS_METADATA_SERVICE_NUM_ATTEMPTS",
-                            FetchPatience().attempts, 10));
+  MetadataSession session(context, *std::move(place),
+                          number_of(context.environment, "AWS_METADATA_SERVICE_NUM_ATTEMPTS",
+                                    FetchPatience().attempts, 10));
   if (auto why = session.open(); !why.empty()) return {nothing(std::move(why)), true};
   const auto roles = session.get(role_path);
   if (roles.status == 404) return {nothing("the instance has no role")};
@@ -172,7 +163,7 @@ void extend(AwsCredentials& credentials) {
   using std::chrono::seconds;
   static thread_local std::minstd_rand random{std::random_device()()};
   const seconds further(std::uniform_int_distribution<int>(5 * 60, 10 * 60)(random));
-  const auto until = SystemClock::now() + further;
+  const auto until = std::chrono::system_clock::now() + further;
   if (!credentials.expires || *credentials.expires < until) credentials.expires = until;
 }
 
@@ -187,7 +178,7 @@ SourceAnswer instance_credentials(const SourceContext& context) {
   auto& found = asked.answer.credentials;
   if (found) {
     last = *found;
-    if (found->expires && *found->expires <= SystemClock::now()) extend(*found);
+    if (found->expires && *found->expires <= std::chrono::system_clock::now()) extend(*found);
   } else if (asked.may_pass && last) {
     found = *last;
     extend(*found);
@@ -203,9 +194,9 @@ CredentialsSource instance_source(SourceContext context) {
 
 std::string instance_region(const SourceContext& context) {
   if (is_disabled(context)) return {};
-  auto place = place_of(context);
+  auto place = metadata_address(context);
   if (!place) return {};
-  Session session(context, *std::move(place), 1);
+  MetadataSession session(context, *std::move(place), 1);
   if (!session.open().empty()) return {};
   const auto answer = session.get("/latest/meta-data/placement/region");
   const auto region = first_line(answer.body);

@@ -4,13 +4,11 @@
 #include <charconv>
 #include <cstddef>
 
+#include "base/ascii.hpp"
+
 namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
-
-bool is_digit(char c) noexcept {
-  return c >= '0' && c <= '9';
-}
 
 // Takes parts off the front of a text; the first one that does not fit spoils the rest.
 class Parts {

@@ -3,6 +3,8 @@
 #include <array>
 #include <cstddef>
 
+#include "base/ascii.hpp"
+
 namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
@@ -16,13 +18,6 @@ constexpr std::array<bool, 256> make_unreserved() {
   return table;
 }
 constexpr auto unreserved = make_unreserved();
-
-constexpr int hex_value(char c) noexcept {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 }  // namespace
 

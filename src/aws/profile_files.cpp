@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "aws/small_file.hpp"
+#include "base/ascii.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -17,14 +18,6 @@ std::string_view trimmed(std::string_view text) noexcept {
   const auto first = text.find_first_not_of(blanks);
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(blanks) - first + 1);
-}
-
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
 }
 
 // Cuts what follows a "#" or ";" that begins the line or stands after a blank. (A secret key may
@@ -76,7 +69,7 @@ void read_lines(std::string_view text, OnSection on_section, OnSetting on_settin
     const auto equals = content.find('=');
     if (equals == std::string_view::npos || equals == 0) continue;
     const auto indent = line.find_first_not_of(blanks);
-    auto name = lowered(trimmed(content.substr(0, equals)));
+    auto name = to_lower(trimmed(content.substr(0, equals)));
     const auto value = trimmed(content.substr(equals + 1));
     if (!outer.empty() && indent > outer_indent) {
       on_setting(std::string(outer).append(".").append(name), value);

@@ -7,6 +7,7 @@
 
 #include "aws/percent.hpp"
 #include "aws/sigv4_canonical.hpp"
+#include "base/ascii.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -14,10 +15,6 @@ namespace {
 
 constexpr std::string_view algorithm = "AWS4-HMAC-SHA256";
 constexpr std::size_t date_size = 8;  // of "20260102T030405Z"
-
-char to_lower(char c) noexcept {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
 
 bool is_made_by_signer(std::string_view lower_name) noexcept {
   return lower_name == "x-amz-date" || lower_name == "x-amz-security-token" ||

@@ -14,12 +14,11 @@
 #include "aws/percent.hpp"
 #include "aws/sigv4.hpp"
 #include "aws/small_file.hpp"
+#include "base/ascii.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
-
-using SystemClock = std::chrono::system_clock;
 
 constexpr std::string_view content_type = "application/x-www-form-urlencoded; charset=utf-8";
 constexpr std::chrono::seconds attempt_timeout{10};
@@ -28,8 +27,7 @@ constexpr std::size_t max_token_file = std::size_t{64} << 10;
 
 bool is_name(std::string_view text, std::string_view further) noexcept {
   return std::all_of(text.begin(), text.end(), [further](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           further.find(c) != std::string_view::npos;
+    return is_alphanumeric(c) || further.find(c) != std::string_view::npos;
   });
 }
 
@@ -66,7 +64,7 @@ void add_parameter(std::string& form, std::string_view name, std::string_view va
 std::string form_of(std::string_view action, const RoleRequest& request) {
   auto name = request.session_name;
   if (name.empty()) {
-    const auto now = SystemClock::now().time_since_epoch();
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
     name = "valkeycache-" +
            std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
   }
@@ -103,7 +101,7 @@ std::vector<std::string> signed_headers(const Endpoint& endpoint, const std::str
                                         {"content-type", content_type}};
   const auto made =
       signer.sign({.method = "POST", .path = path, .query = {}, .headers = to_sign, .body = form},
-                  source, SystemClock::now());
+                  source, std::chrono::system_clock::now());
   std::vector<std::string> lines{"X-Amz-Date: " + made.x_amz_date,
                                  "Authorization: " + made.authorization};
   if (!source.session_token.empty()) {

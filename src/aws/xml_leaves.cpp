@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/ascii.hpp"
 #include "base/utf8.hpp"
 
 namespace valkeycache::inline v0 {
@@ -15,17 +16,17 @@ namespace detail {
 namespace {
 
 constexpr std::size_t max_depth = 16;
-constexpr std::string_view blanks = " \t\r\n";
+constexpr std::string_view xml_blanks = " \t\r\n";
 
 bool is_name_start(char c) noexcept {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  return is_letter(c) || c == '_';
 }
 bool is_name_part(char c) noexcept {
-  return is_name_start(c) || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == ':';
+  return is_name_start(c) || is_digit(c) || c == '-' || c == '.' || c == ':';
 }
 
 bool is_blank(std::string_view text) noexcept {
-  return text.find_first_not_of(blanks) == std::string_view::npos;
+  return text.find_first_not_of(xml_blanks) == std::string_view::npos;
 }
 
 bool is_xml_character(std::uint32_t code) noexcept {
@@ -60,7 +61,7 @@ class Reader {
   bool read() {
     if (rest_.starts_with("\xEF\xBB\xBF")) rest_.remove_prefix(3);
     if (rest_.starts_with("<?xml") && rest_.size() > 5 &&
-        blanks.find(rest_[5]) != std::string_view::npos) {
+        xml_blanks.find(rest_[5]) != std::string_view::npos) {
       const auto end = rest_.find("?>");
       if (end == std::string_view::npos) return false;
       rest_.remove_prefix(end + 2);
@@ -85,7 +86,7 @@ class Reader {
   }
   bool skip_blanks() noexcept {
     const auto size = rest_.size();
-    rest_.remove_prefix(std::min(rest_.find_first_not_of(blanks), rest_.size()));
+    rest_.remove_prefix(std::min(rest_.find_first_not_of(xml_blanks), rest_.size()));
     return rest_.size() != size;
   }
   std::string_view name() noexcept {
@@ -175,7 +176,7 @@ class Reader {
 
 bool read_xml_leaves(std::string_view xml, const OnXmlLeaf& leaf) {
   const bool has_controls = std::any_of(xml.begin(), xml.end(), [](char c) {
-    return static_cast<unsigned char>(c) < 0x20 && blanks.find(c) == std::string_view::npos;
+    return static_cast<unsigned char>(c) < 0x20 && xml_blanks.find(c) == std::string_view::npos;
   });
   return !has_controls && is_valid_utf8(xml) && Reader(xml, leaf).read();
 }

@@ -19,6 +19,9 @@ struct evp_md_ctx_st;
 namespace valkeycache::inline v0 {
 namespace detail {
 
+// The shortest secret that keys an HMAC here.
+constexpr std::size_t min_secret_bytes = 16;
+
 using Sha256Digest = std::array<std::uint8_t, 32>;
 
 VALKEYCACHE_API Sha256Digest sha256(std::string_view data);

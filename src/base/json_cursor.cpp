@@ -1,5 +1,6 @@
 #include "base/json_cursor.hpp"
 
+#include "base/ascii.hpp"
 #include "base/json_string.hpp"
 #include "base/utf8.hpp"
 
@@ -7,17 +8,8 @@ namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
 
-bool is_digit(char c) noexcept {
-  return c >= '0' && c <= '9';
-}
 bool is_space(char c) noexcept {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-int hex_value(char c) noexcept {
-  if (is_digit(c)) return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 bool is_high(std::uint32_t unit) noexcept {
   return unit >= 0xD800 && unit < 0xDC00;

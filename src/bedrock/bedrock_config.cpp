@@ -7,16 +7,13 @@
 #include "aws/credentials.hpp"
 #include "aws/instance_metadata.hpp"
 #include "aws/profile_files.hpp"
+#include "base/errors.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
 
 constexpr int default_max_attempts = 3;
-
-Error invalid(std::string message) {
-  return {.code = ErrorCode::invalid_argument, .message = std::move(message)};
-}
 
 bool is_header_text(std::string_view text) noexcept {
   for (const char c : text) {
@@ -46,14 +43,14 @@ struct Surroundings {
 };
 
 Result<int> resolve_max_attempts(int option, const Surroundings& around) {
-  if (option < 0) return invalid("max_attempts: is negative");
+  if (option < 0) return error_invalid("max_attempts: is negative");
   if (option > 0) return option;
   const auto text = around.look_up("AWS_MAX_ATTEMPTS", "max_attempts");
   if (!text) return default_max_attempts;
   int attempts = 0;
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), attempts);
   if (error != std::errc() || end != text->data() + text->size() || attempts < 1) {
-    return invalid(
+    return error_invalid(
         "max_attempts: AWS_MAX_ATTEMPTS or the profile's max_attempts is not a number from 1 on");
   }
   return attempts;
@@ -82,7 +79,8 @@ std::optional<Error> resolve_auth(BedrockConfig& config, BedrockOptions& options
     case BedrockAuth::bearer:
       if (token.empty()) token = token_variable.value_or("");
       if (token.empty()) {
-        return invalid("bearer_token: is neither in the options nor in AWS_BEARER_TOKEN_BEDROCK");
+        return error_invalid(
+            "bearer_token: is neither in the options nor in AWS_BEARER_TOKEN_BEDROCK");
       }
       break;
     case BedrockAuth::automatic:
@@ -91,10 +89,10 @@ std::optional<Error> resolve_auth(BedrockConfig& config, BedrockOptions& options
   }
   if (!token.empty()) {
     if (!is_header_text(token)) {
-      return invalid("bearer_token: holds a character that no token has");
+      return error_invalid("bearer_token: holds a character that no token has");
     }
     if (!config.endpoint.is_https() && !config.endpoint.is_loopback()) {
-      return invalid("bearer_token: is not sent over plain http; give an https endpoint");
+      return error_invalid("bearer_token: is not sent over plain http; give an https endpoint");
     }
     config.auth = AuthScheme::bearer;
     config.authorization = "Bearer " + token;
@@ -125,19 +123,19 @@ std::optional<Error> resolve_auth(BedrockConfig& config, BedrockOptions& options
 
 Result<BedrockConfig> resolve_options(BedrockOptions options, const Environment& environment) {
   if (options.timeout <= std::chrono::milliseconds::zero()) {
-    return invalid("timeout: is not positive");
+    return error_invalid("timeout: is not positive");
   }
   if (options.connect_timeout <= std::chrono::milliseconds::zero()) {
-    return invalid("connect_timeout: is not positive");
+    return error_invalid("connect_timeout: is not positive");
   }
   if (options.read_timeout < std::chrono::milliseconds::zero()) {
-    return invalid("read_timeout: is negative");
+    return error_invalid("read_timeout: is negative");
   }
   if (options.stream_read_timeout < std::chrono::milliseconds::zero()) {
-    return invalid("stream_read_timeout: is negative");
+    return error_invalid("stream_read_timeout: is negative");
   }
-  if (options.max_concurrent == 0) return invalid("max_concurrent: is 0");
-  if (options.max_response_bytes == 0) return invalid("max_response_bytes: is 0");
+  if (options.max_concurrent == 0) return error_invalid("max_concurrent: is 0");
+  if (options.max_response_bytes == 0) return error_invalid("max_response_bytes: is 0");
 
   // Files that cannot be read matter only to those who need something from them: a service account
   // often has a HOME that is not its own.
@@ -174,7 +172,7 @@ Result<BedrockConfig> resolve_options(BedrockOptions options, const Environment&
                        ? std::move(options.ca_file)
                        : around.look_up("AWS_CA_BUNDLE", "ca_bundle").value_or("");
   if (!config.ca_file.empty() && !is_readable(config.ca_file)) {
-    return invalid("ca_file (or AWS_CA_BUNDLE): " + config.ca_file + " cannot be read");
+    return error_invalid("ca_file (or AWS_CA_BUNDLE): " + config.ca_file + " cannot be read");
   }
   if (auto error = resolve_auth(config, options, around)) return *std::move(error);
   // The region is part of each signature, a custom endpoint or not.

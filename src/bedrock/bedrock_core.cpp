@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/errors.hpp"
 #include "base/fork.hpp"
 #include "base/io_thread.hpp"
 #include "bedrock/converse.hpp"
@@ -15,10 +16,6 @@ namespace {
 
 constexpr std::chrono::seconds patience_with_callbacks{5};
 constexpr std::chrono::milliseconds longest_timeout = std::chrono::hours(24 * 365);
-
-Error invalid(std::string message) {
-  return {.code = ErrorCode::invalid_argument, .message = std::move(message)};
-}
 
 // What a child process may neither use nor destroy: its parent's thread and sockets. Kept where it
 // can be reached, so that no leak checker takes it for lost.
@@ -96,7 +93,7 @@ Result<std::shared_ptr<BedrockCall>> BedrockCore::make_call(const ChatRequest& r
   if (const auto* error = request.error()) return *error;
   const auto& model = request.model().empty() ? config_->model : request.model();
   if (model.empty()) {
-    return invalid("model: neither the request nor the client's options name one");
+    return error_invalid("model: neither the request nor the client's options name one");
   }
   const auto timeout = std::min(options.timeout.value_or(config_->timeout), longest_timeout);
   if (timeout <= std::chrono::milliseconds::zero()) {
@@ -144,7 +141,8 @@ Future<Completion> BedrockCore::complete(const ChatRequest& request, CallOptions
 
 Future<Completion> BedrockCore::stream(const ChatRequest& request, StreamHandler on_event,
                                        CallOptions options) {
-  if (!on_event) return make_ready_future<Completion>(invalid("on_event: there is no handler"));
+  if (!on_event)
+    return make_ready_future<Completion>(error_invalid("on_event: there is no handler"));
   if (request.is_invoke()) {
     return make_ready_future<Completion>(
         Error{.code = ErrorCode::unsupported,

@@ -11,7 +11,7 @@ namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
 
-using Type = StreamEvent::Type;
+using EventType = StreamEvent::Type;
 using MaybeText = std::optional<std::string_view>;
 
 // What a tool's input may nest, inside output.message.content[].toolUse of a Converse response.
@@ -134,7 +134,7 @@ ConverseStreamAssembler::Fault ConverseStreamAssembler::on_message_start(
   if (const char* fault = Members({{"role", &role_json}}).read(payload)) return fault;
   std::string role;
   if (!role_json || !is_string(*role_json, role) || role.empty()) return "the message has no role";
-  events.push_back({.type = Type::message_start, .text = std::move(role)});
+  events.push_back({.type = EventType::message_start, .text = std::move(role)});
   return nullptr;
 }
 
@@ -186,7 +186,7 @@ ConverseStreamAssembler::Fault ConverseStreamAssembler::on_block_start(
   });
   if (fault) return fault;
   if (!is_object) return "a content block's start is not a proper object";
-  events.push_back({.type = Type::block_start, .block = number, .json = std::string(*start)});
+  events.push_back({.type = EventType::block_start, .block = number, .json = std::string(*start)});
   return nullptr;
 }
 
@@ -216,7 +216,7 @@ ConverseStreamAssembler::Fault ConverseStreamAssembler::add_delta(
     std::vector<StreamEvent>& events) {
   StreamEvent event{.block = index};
   const auto tell_raw = [&] {
-    event.type = Type::other_delta;
+    event.type = EventType::other_delta;
     GrowingObject raw;
     raw.add(kind, value);
     event.json = raw.json();
@@ -225,7 +225,7 @@ ConverseStreamAssembler::Fault ConverseStreamAssembler::add_delta(
   if (kind == "text") {
     if (!is_string(value, event.text)) return "a piece of text is not a string";
     append_to(block.text, event.text);
-    event.type = Type::text_delta;
+    event.type = EventType::text_delta;
     events.push_back(std::move(event));
   } else if (kind == "toolUse") {
     if (!block.tool) return "a tool's input comes without its start";
@@ -233,7 +233,7 @@ ConverseStreamAssembler::Fault ConverseStreamAssembler::add_delta(
     if (const char* fault = Members({{"input", &input}}).read(value)) return fault;
     if (!input || !is_string(*input, event.text)) return "a piece of a tool's input is no string";
     block.tool_input += event.text;
-    event.type = Type::tool_delta;
+    event.type = EventType::tool_delta;
     events.push_back(std::move(event));
   } else if (kind == "reasoningContent") {
     MaybeText text;
@@ -264,7 +264,7 @@ ConverseStreamAssembler::Fault ConverseStreamAssembler::add_delta(
     }
     if (!is_string(*text, event.text)) return "a piece of reasoning is not a string";
     append_to(block.reasoning_text, event.text);
-    event.type = Type::reasoning_delta;
+    event.type = EventType::reasoning_delta;
     events.push_back(std::move(event));
   } else if (kind == "citation") {
     block.citations.emplace_back(value);
@@ -285,7 +285,7 @@ ConverseStreamAssembler::Fault ConverseStreamAssembler::on_block_stop(
   Block* block = nullptr;
   if (const char* fault = open_block(index, number, block)) return fault;
   block->stopped = true;
-  events.push_back({.type = Type::block_stop, .block = number});
+  events.push_back({.type = EventType::block_stop, .block = number});
   return nullptr;
 }
 
@@ -294,7 +294,7 @@ ConverseStreamAssembler::Fault ConverseStreamAssembler::on_message_stop(
   if (!started_) return "the message ends before it starts";
   if (stopped_) return "the message ends twice";
   MaybeText reason;
-  StreamEvent event{.type = Type::message_stop};
+  StreamEvent event{.type = EventType::message_stop};
   GrowingObject others;
   if (const char* fault =
           Members({{"stopReason", &reason}}).read(payload, [&](auto name, auto raw) -> const char* {
@@ -318,7 +318,7 @@ ConverseStreamAssembler::Fault ConverseStreamAssembler::on_metadata(
   if (std::exchange(told_usage_, true)) return "metadata comes twice";
   MaybeText usage;
   MaybeText metrics;
-  StreamEvent event{.type = Type::usage};
+  StreamEvent event{.type = EventType::usage};
   GrowingObject others;
   if (const char* fault = Members({{"usage", &usage}, {"metrics", &metrics}})
                               .read(payload, [&](auto name, auto raw) -> const char* {

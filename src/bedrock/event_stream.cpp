@@ -8,7 +8,7 @@ namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
 
-using Type = EventStreamHeader::Type;
+using HeaderType = EventStreamHeader::Type;
 
 constexpr std::size_t prelude_size = 12;
 constexpr std::size_t crc_size = 4;
@@ -44,18 +44,18 @@ bool take_counted(std::string_view& rest, std::size_t size_of_count,
 }
 
 // How many bytes a value of a fixed size has.
-std::size_t fixed_size(Type type) noexcept {
+std::size_t fixed_size(HeaderType type) noexcept {
   switch (type) {
-    case Type::byte:
+    case HeaderType::byte:
       return 1;
-    case Type::int16:
+    case HeaderType::int16:
       return 2;
-    case Type::int32:
+    case HeaderType::int32:
       return 4;
-    case Type::int64:
-    case Type::timestamp:
+    case HeaderType::int64:
+    case HeaderType::timestamp:
       return 8;
-    case Type::uuid:
+    case HeaderType::uuid:
       return 16;
     default:
       return 0;
@@ -67,24 +67,24 @@ EventStreamFault take_header(std::string_view& rest, EventStreamHeader& header) 
   if (!take_counted(rest, 1, header.name) || header.name.empty() || !take(rest, 1, type)) {
     return EventStreamFault::header_malformed;
   }
-  if (static_cast<unsigned char>(type[0]) > static_cast<unsigned char>(Type::uuid)) {
+  if (static_cast<unsigned char>(type[0]) > static_cast<unsigned char>(HeaderType::uuid)) {
     return EventStreamFault::header_type;
   }
-  header.type = static_cast<Type>(type[0]);
+  header.type = static_cast<HeaderType>(type[0]);
   bool whole = true;
   switch (header.type) {
-    case Type::bool_true:
-    case Type::bool_false:
-      header.number = header.type == Type::bool_true ? 1 : 0;
+    case HeaderType::bool_true:
+    case HeaderType::bool_false:
+      header.number = header.type == HeaderType::bool_true ? 1 : 0;
       break;
-    case Type::byte_array:
-    case Type::string:
+    case HeaderType::byte_array:
+    case HeaderType::string:
       whole = take_counted(rest, 2, header.bytes);
       break;
     default: {
       std::string_view value;
       whole = take(rest, fixed_size(header.type), value);
-      if (header.type == Type::uuid) {
+      if (header.type == HeaderType::uuid) {
         header.bytes = value;
       } else {
         header.number = read_number(value, true);
@@ -121,7 +121,7 @@ const char* describe(EventStreamFault fault) noexcept {
 
 std::string_view EventStreamMessage::string_header(std::string_view name) const noexcept {
   for (const auto& header : headers) {
-    if (header.name == name && header.type == Type::string) return header.bytes;
+    if (header.name == name && header.type == HeaderType::string) return header.bytes;
   }
   return {};
 }

@@ -3,13 +3,15 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.hpp"
+
 namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
 
 bool is_token(std::string_view name) noexcept {
   return !name.empty() && name.size() <= 256 && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+    return is_alphanumeric(c) ||
            std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
   });
 }
@@ -19,14 +21,6 @@ bool is_field_value(std::string_view value) noexcept {
     const auto byte = static_cast<unsigned char>(c);
     return (byte >= 0x20 && byte != 0x7f) || c == '\t';
   });
-}
-
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
 }
 
 constexpr std::array<std::string_view, 14> reserved{"host",
@@ -53,7 +47,7 @@ Error refused(std::string message) {
 std::optional<Error> check_headers(const HeaderList& headers, bool may_authorize) {
   for (const auto& [name, value] : headers) {
     if (!is_token(name)) return refused("headers: a name is not a valid header name");
-    const auto lower = lowered(name);
+    const auto lower = to_lower(name);
     if (std::find(reserved.begin(), reserved.end(), lower) != reserved.end()) {
       return refused("headers: " + name + " is the library's own");
     }
@@ -68,7 +62,7 @@ std::optional<Error> check_headers(const HeaderList& headers, bool may_authorize
 }
 
 bool is_amz_header(std::string_view name) {
-  return lowered(name.substr(0, 6)) == "x-amz-";
+  return to_lower(name.substr(0, 6)) == "x-amz-";
 }
 
 }  // namespace detail

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 
+#include "base/ascii.hpp"
 #include "bedrock/json_members.hpp"
 
 namespace valkeycache::inline v0 {
@@ -13,17 +14,6 @@ namespace {
 constexpr std::size_t max_error_body = std::size_t{64} << 10;
 constexpr std::size_t max_name_size = 100;
 constexpr std::size_t max_id_size = 128;
-
-bool is_alphanumeric(char c) noexcept {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-std::string lowered(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return text;
-}
 
 // What an error's body says about itself.
 struct ErrorBody {
@@ -49,7 +39,7 @@ ErrorBody read_error_body(std::string_view body) {
     }
     return true;
   });
-  found.message = lowered(std::move(found.message));
+  found.message = to_lower(found.message);
   found.type = error_type_name(code);
   if (found.type.empty()) found.type = error_type_name(type);
   return found;

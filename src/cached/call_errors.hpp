@@ -3,6 +3,8 @@
 
 #include <valkeycache/result.hpp>
 
+#include "base/errors.hpp"
+
 namespace valkeycache::inline v0 {
 namespace detail {
 
@@ -11,9 +13,6 @@ inline Error error_of(ErrorCode code, const char* message) {
 }
 inline Error error_closed() {
   return error_of(ErrorCode::closed, "the CachedLlm was destroyed during the call");
-}
-inline Error error_cancelled() {
-  return error_of(ErrorCode::cancelled, "the call was cancelled by its stop_token");
 }
 inline Error error_timeout() {
   auto error =

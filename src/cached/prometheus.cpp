@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/ascii.hpp"
+
 namespace valkeycache::inline v0 {
 
 namespace {
@@ -16,9 +18,9 @@ using Labels = std::vector<std::pair<std::string, std::string>>;
 
 bool is_label_name(std::string_view name) {
   const auto good = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+    return detail::is_alphanumeric(c) || c == '_';
   };
-  return !name.empty() && !(name[0] >= '0' && name[0] <= '9') && !name.starts_with("__") &&
+  return !name.empty() && !detail::is_digit(name[0]) && !name.starts_with("__") &&
          std::all_of(name.begin(), name.end(), good);
 }
 

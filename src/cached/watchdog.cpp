@@ -11,28 +11,10 @@
 
 #include "base/futex.hpp"
 #include "base/io_thread.hpp"
+#include "cached/call_errors.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
-
-namespace {
-
-Error closed() {
-  return {.code = ErrorCode::closed, .message = "the CachedLlm was destroyed during the call"};
-}
-Error cancelled() {
-  return {.code = ErrorCode::cancelled,
-          .message = "the call was cancelled by its stop_token",
-          .maybe_applied = true};
-}
-Error timed_out() {
-  return {.code = ErrorCode::timeout,
-          .message = "the model did not answer before the call's deadline",
-          .retryable = true,
-          .maybe_applied = true};
-}
-
-}  // namespace
 
 struct Watchdog::State {
   struct Entry {
@@ -111,12 +93,13 @@ void Watchdog::run(const std::shared_ptr<State>& state) noexcept {
     {
       const std::lock_guard lock(state->mutex);
       if (state->closing) return;
-      for (auto& call : state->cancelled) ended.emplace_back(std::move(call), cancelled());
+      for (auto& call : state->cancelled)
+        ended.emplace_back(std::move(call), error_cancelled_under_way());
       state->cancelled.clear();
       const auto now = TimePoint::clock::now();
       while (!state->deadlines.empty() && state->deadlines.begin()->first <= now) {
         const auto at = state->calls.find(state->deadlines.begin()->second);
-        ended.emplace_back(state->remove(at), timed_out());
+        ended.emplace_back(state->remove(at), error_timeout_under_way());
       }
       if (!state->deadlines.empty()) next = state->deadlines.begin()->first;
     }
@@ -141,7 +124,7 @@ void Watchdog::close() noexcept {
     thread = std::move(thread_);
     state_->wake();
   }
-  for (auto& call : left) state_->end(*call, closed());
+  for (auto& call : left) state_->end(*call, error_closed());
   left.clear();
   if (thread) {
     // A continuation on the watchdog's thread may have dropped the last CachedLlm.
@@ -156,7 +139,7 @@ void Watchdog::close() noexcept {
     const std::lock_guard lock(state_->mutex);
     left.swap(state_->cancelled);
   }
-  for (auto& call : left) state_->end(*call, cancelled());
+  for (auto& call : left) state_->end(*call, error_cancelled_under_way());
 }
 
 void Watchdog::leak() {

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/crypto.hpp"
 #include "entry/entry_json.hpp"
 #include "entry/entry_mac.hpp"
 #include "entry/python_codec.hpp"
@@ -12,7 +13,6 @@ namespace {
 using detail::PythonValue;
 using detail::ReadEntry;
 
-constexpr std::size_t min_secret_bytes = 16;
 constexpr std::string_view json_tag = "json:";
 
 // A fault of the digest or the MAC, or the reader's own.
@@ -20,7 +20,7 @@ EntryFault judge(const ReadEntry& read, std::string_view json, const CacheKey& k
                  std::string_view wire_key, const std::optional<std::string>& secret) {
   if (read.fault != EntryFault::none) return read.fault;
   if (secret) {
-    if (secret->size() < min_secret_bytes ||
+    if (secret->size() < detail::min_secret_bytes ||
         !detail::has_valid_mac(json,
                                {.secret = *secret, .wire_key = wire_key, .digest = key.digest()})) {
       return EntryFault::bad_mac;
@@ -68,7 +68,7 @@ EntryCodec::EntryCodec(EntryCodecOptions options) : options_(std::move(options))
 
 Result<std::string> EntryCodec::encode(const Entry& entry, const CacheKey& key,
                                        std::string_view wire_key) const {
-  if (options_.secret && options_.secret->size() < min_secret_bytes) {
+  if (options_.secret && options_.secret->size() < detail::min_secret_bytes) {
     return Error{.code = ErrorCode::invalid_argument,
                  .message = "EntryCodec: the secret is shorter than 16 bytes"};
   }

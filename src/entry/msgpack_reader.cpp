@@ -15,9 +15,9 @@ namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
 
-class Reader {
+class MsgpackReader {
  public:
-  explicit Reader(std::string_view bytes) : rest_(bytes) {}
+  explicit MsgpackReader(std::string_view bytes) : rest_(bytes) {}
 
   PythonValue run() {
     if (!value()) return {.kind = fault_};
@@ -206,7 +206,7 @@ class Reader {
 }  // namespace
 
 PythonValue read_msgpack(std::string_view bytes) {
-  return Reader(bytes).run();
+  return MsgpackReader(bytes).run();
 }
 
 }  // namespace detail

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "base/json_cursor.hpp"
+#include "base/number.hpp"
 #include "entry/python_json.hpp"
 #include "entry/python_value.hpp"
 
@@ -79,13 +80,6 @@ std::string container_header(unsigned fix, unsigned tag, std::size_t size) {
   return header;
 }
 
-template <class T>
-bool parse(std::string_view token, T& value) noexcept {
-  const auto* const end = token.data() + token.size();
-  const auto read = std::from_chars(token.data(), end, value);
-  return read.ec == std::errc() && read.ptr == end;
-}
-
 // Over JSON that has no duplicates and no depth beyond the limit. False: a number too large.
 class Writer {
  public:
@@ -127,13 +121,13 @@ class Writer {
     if (!cursor_.number(token)) return false;
     if (token.find_first_of(".eE") != std::string_view::npos) {
       double real = 0;
-      if (!parse(token, real) || !std::isfinite(real)) return false;
+      if (!parse_number(token, real) || !std::isfinite(real)) return false;
       append_tagged(out, 0xCB, std::bit_cast<std::uint64_t>(real), 8);
       return true;
     }
     if (token.front() == '-') {
       std::int64_t negative = 0;
-      if (!parse(token, negative)) return false;
+      if (!parse_number(token, negative)) return false;
       if (negative == 0) {
         append_unsigned(out, 0);
       } else {
@@ -142,7 +136,7 @@ class Writer {
       return true;
     }
     std::uint64_t natural = 0;
-    if (!parse(token, natural)) return false;
+    if (!parse_number(token, natural)) return false;
     append_unsigned(out, natural);
     return true;
   }

@@ -7,18 +7,12 @@
 #include <utility>
 
 #include "base/json_cursor.hpp"
+#include "base/number.hpp"
 #include "entry/json_builder.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
-
-template <class T>
-bool parse(std::string_view token, T& value) noexcept {
-  const auto* const end = token.data() + token.size();
-  const auto read = std::from_chars(token.data(), end, value);
-  return read.ec == std::errc() && read.ptr == end;
-}
 
 bool is_integer(std::string_view token) noexcept {
   return token.find_first_of(".eE") == std::string_view::npos;
@@ -27,22 +21,22 @@ bool is_integer(std::string_view token) noexcept {
 bool fits(std::string_view token) noexcept {
   if (!is_integer(token)) {
     double real = 0;
-    return parse(token, real) && std::isfinite(real);
+    return parse_number(token, real) && std::isfinite(real);
   }
   std::int64_t negative = 0;
   std::uint64_t natural = 0;
-  return token.front() == '-' ? parse(token, negative) : parse(token, natural);
+  return token.front() == '-' ? parse_number(token, negative) : parse_number(token, natural);
 }
 
 bool is_one_or_two(std::string_view token) noexcept {
   if (token == "true") return true;
   double value = 0;
-  return parse(token, value) && (value == 1 || value == 2);
+  return parse_number(token, value) && (value == 1 || value == 2);
 }
 
-class Reader {
+class PythonJsonReader {
  public:
-  Reader(std::string_view text, std::size_t max_depth, OnLc on_lc)
+  PythonJsonReader(std::string_view text, std::size_t max_depth, OnLc on_lc)
       : cursor_(text), max_depth_(max_depth), on_lc_(on_lc) {}
 
   PythonValue run() {
@@ -155,7 +149,7 @@ PythonValue read_json(std::string_view text, std::size_t max_depth, OnLc on_lc) 
   // json.loads takes bytes with a byte order mark.
   constexpr std::string_view mark = "\xEF\xBB\xBF";
   if (text.substr(0, mark.size()) == mark) text.remove_prefix(mark.size());
-  return Reader(text, max_depth, on_lc).run();
+  return PythonJsonReader(text, max_depth, on_lc).run();
 }
 
 }  // namespace detail

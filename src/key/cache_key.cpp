@@ -13,8 +13,6 @@ using detail::KeyAccess;
 using detail::KeyData;
 using detail::KeyForm;
 
-constexpr std::size_t min_secret_bytes = 16;
-
 Error invalid(std::string message) {
   return {.code = ErrorCode::invalid_argument, .message = "CacheKey: " + std::move(message)};
 }
@@ -36,7 +34,7 @@ std::optional<Error> check_label(std::string_view what, const std::optional<std:
 std::optional<Error> check(const KeyOptions& options) {
   if (auto error = check_label("the tenant", options.tenant)) return error;
   if (auto error = check_label("the epoch", options.epoch)) return error;
-  if (options.secret && options.secret->size() < min_secret_bytes) {
+  if (options.secret && options.secret->size() < detail::min_secret_bytes) {
     return invalid("the secret is shorter than 16 bytes");
   }
   return std::nullopt;

@@ -5,6 +5,7 @@
 #include <array>
 #include <utility>
 
+#include "base/ascii.hpp"
 #include "base/base64.hpp"
 #include "base/json_cursor.hpp"
 #include "base/json_depth.hpp"
@@ -31,9 +32,6 @@ bool contains(const List& list, std::string_view text) {
   return std::find(list.begin(), list.end(), text) != list.end();
 }
 
-bool is_alphanumeric(char c) noexcept {
-  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-}
 bool is_space(char c) noexcept {
   return c == ' ' || (c >= '\t' && c <= '\r');
 }
@@ -44,8 +42,8 @@ bool is_document_name(std::string_view name) noexcept {
     const char c = name[i];
     const bool second_space = is_space(c) && i > 0 && is_space(name[i - 1]);
     if (second_space) return false;
-    if (!is_alphanumeric(c) && !is_space(c) && c != '-' && c != '(' && c != ')' && c != '[' &&
-        c != ']') {
+    if (!detail::is_alphanumeric(c) && !is_space(c) && c != '-' && c != '(' && c != ')' &&
+        c != '[' && c != ']') {
       return false;
     }
   }

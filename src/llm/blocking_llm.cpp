@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "base/errors.hpp"
 #include "base/fork.hpp"
 #include "llm/call_timer.hpp"
 #include "llm/process_instance.hpp"
@@ -18,22 +19,19 @@ namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
 
-Error closed() {
+Error error_model_closed() {
   return {.code = ErrorCode::closed, .message = "the model was destroyed during the call"};
 }
-Error cancelled() {
-  return {.code = ErrorCode::cancelled, .message = "the call was cancelled before it began"};
-}
-Error timed_out() {
+Error error_too_late() {
   return {.code = ErrorCode::timeout,
           .message = "the call's time was up before it began",
           .retryable = true};
 }
-Error forked() {
+Error error_model_forked() {
   return {.code = ErrorCode::forked,
           .message = "the model was made before fork(); make one in the child"};
 }
-Error overloaded() {
+Error error_pool_full() {
   return {.code = ErrorCode::overloaded,
           .message = "too many calls wait for a thread",
           .retryable = true};
@@ -108,7 +106,7 @@ BlockingLlm::~BlockingLlm() {
   }
   for (const auto& call : calls) {
     process_instance<CallTimer>().disarm(*call);
-    call->end(closed());
+    call->end(error_model_closed());
   }
   calls.clear();
   if (ThreadPool::on_pool_thread() || on_io_thread()) return;
@@ -122,10 +120,10 @@ Future<Completion> BlockingLlm::complete(const ChatRequest& request, CallOptions
   const auto refuse = [](Error error) {
     return make_ready_future<Completion>(std::move(error));
   };
-  if (state_->generation != fork_generation()) return refuse(forked());
+  if (state_->generation != fork_generation()) return refuse(error_model_forked());
   if (const Error* error = request.error()) return refuse(*error);
-  if (options.timeout && options.timeout->count() <= 0) return refuse(timed_out());
-  if (options.stop_token.stop_requested()) return refuse(cancelled());
+  if (options.timeout && options.timeout->count() <= 0) return refuse(error_too_late());
+  if (options.stop_token.stop_requested()) return refuse(error_cancelled());
 
   const auto call = std::make_shared<Call>(state_, request);
   auto future = call->future();
@@ -146,7 +144,7 @@ Future<Completion> BlockingLlm::complete(const ChatRequest& request, CallOptions
       const std::lock_guard lock(state_->mutex);
       state_->calls.erase(call);
     }
-    call->end(overloaded());
+    call->end(error_pool_full());
   }
   return future;
 }

@@ -4,25 +4,11 @@
 #include <thread>
 #include <utility>
 
+#include "base/errors.hpp"
 #include "base/io_thread.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
-namespace {
-
-Error timed_out() {
-  return {.code = ErrorCode::timeout,
-          .message = "the model did not answer before the call's deadline",
-          .retryable = true,
-          .maybe_applied = true};
-}
-Error cancelled() {
-  return {.code = ErrorCode::cancelled,
-          .message = "the call was cancelled by its stop_token",
-          .maybe_applied = true};
-}
-
-}  // namespace
 
 void TimedCall::Cancel::operator()() const noexcept {
   call->timer_->cancel(*call);
@@ -85,7 +71,7 @@ void CallTimer::run() noexcept {
   std::vector<std::pair<std::shared_ptr<TimedCall>, Error>> ended;
   std::unique_lock lock(mutex_);
   for (;;) {
-    for (auto& call : cancelled_) ended.emplace_back(std::move(call), cancelled());
+    for (auto& call : cancelled_) ended.emplace_back(std::move(call), error_cancelled_under_way());
     cancelled_.clear();
     const auto now = std::chrono::steady_clock::now();
     while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
@@ -93,7 +79,7 @@ void CallTimer::run() noexcept {
       deadlines_.erase(deadlines_.begin());
       call->deadline_.reset();
       call->armed_ = false;
-      ended.emplace_back(std::move(call), timed_out());
+      ended.emplace_back(std::move(call), error_timeout_under_way());
     }
     if (!ended.empty()) {
       lock.unlock();

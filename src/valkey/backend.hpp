@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "base/errors.hpp"
 #include "valkey/command.hpp"
 #include "valkey/poller.hpp"
 
@@ -68,11 +69,8 @@ class Backend {
 };
 
 // What calls learn whose cache is going away.
-inline Error error_closed() {
+inline Error error_cache_closed() {
   return {.code = ErrorCode::closed, .message = "the cache was closed before the call ended"};
-}
-inline Error error_cancelled() {
-  return {.code = ErrorCode::cancelled, .message = "the call's stop_token was triggered"};
 }
 
 }  // namespace detail

@@ -4,6 +4,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/errors.hpp"
 #include "base/fork.hpp"
 #include "base/io_thread.hpp"
 #include "base/parking.hpp"
@@ -126,7 +127,7 @@ void CacheCore::submit(Ref<Command> command, const std::stop_token& token) {
                       .retryable = true});
   } else if (*verdict == Verdict::closed) {
     counters_.errors.add();
-    reject(*command, error_closed());
+    reject(*command, error_cache_closed());
   }
 }
 
@@ -231,7 +232,7 @@ Future<void> CacheCore::flush(std::chrono::milliseconds timeout) {
   }
   if (wake) poller_.wake();
   // Without effect when it was moved into the inbox.
-  promise.set(error_closed());  // NOLINT(bugprone-use-after-move)
+  promise.set(error_cache_closed());  // NOLINT(bugprone-use-after-move)
   return future;
 }
 
@@ -458,7 +459,7 @@ void CacheCore::run(const char* thread_name) noexcept {
   }
   backend_->finish_closing();
   backend_->publish();
-  for (auto& flush : flushes_) flush.promise.set(error_closed());
+  for (auto& flush : flushes_) flush.promise.set(error_cache_closed());
   flushes_.clear();
   helm_.release();
 }

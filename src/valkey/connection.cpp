@@ -456,7 +456,7 @@ void Connection::stay_logged_in(SteadyTime now) {
 
 void Connection::begin_closing() {
   if (feed_) feed_->disconnected();
-  pipeline_.fail_all_but_stores(error_closed());
+  pipeline_.fail_all_but_stores(error_cache_closed());
 }
 
 void Connection::lost(Error why, SteadyTime now) {
@@ -492,7 +492,7 @@ void Connection::drop_transport() {
 }
 
 void Connection::finish_closing() {
-  pipeline_.fail_all(error_closed());
+  pipeline_.fail_all(error_cache_closed());
   drop_transport();
   state_ = State::pausing;
   next_attempt_ = SteadyTime::max();

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "base/errors.hpp"
 #include "valkey/backend.hpp"
 #include "valkey/backoff.hpp"
 #include "valkey/handshake.hpp"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <random>
 
+#include "base/errors.hpp"
 #include "valkey/cluster_slot.hpp"
 #include "valkey/fleet_question.hpp"
 #include "valkey/server_error.hpp"
@@ -76,7 +77,7 @@ void Fleet::begin_closing() {
       account(*lane);
     }
   }
-  parked_.fail_all_but_stores(error_closed());
+  parked_.fail_all_but_stores(error_cache_closed());
 }
 
 void Fleet::finish_closing() {
@@ -88,7 +89,7 @@ void Fleet::finish_closing() {
   };
   for (auto& [name, node] : nodes_) finish(*node);
   for (auto& node : retired_) finish(*node);
-  parked_.fail_all(error_closed());
+  parked_.fail_all(error_cache_closed());
   protocol_.store(0, std::memory_order_relaxed);
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/errors.hpp"
+
 namespace valkeycache::inline v0 {
 namespace detail {
 
@@ -52,7 +54,7 @@ void MemoryBackend::begin_closing() {
       static_cast<void>(command->on_reply(store_->execute(command->request), counters_));
       outcomes_.push_back(std::move(command));
     } else {
-      fail(command, error_closed());
+      fail(command, error_cache_closed());
     }
   }
   waiting_.clear();

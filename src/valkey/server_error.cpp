@@ -4,6 +4,8 @@
 #include <array>
 #include <string>
 
+#include "base/ascii.hpp"
+
 namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
@@ -47,7 +49,7 @@ std::string_view first_word(std::string_view text) {
   const auto word = text.substr(0, text.find(' '));
   const bool plain =
       !word.empty() && word.size() <= 32 && std::all_of(word.begin(), word.end(), [](char c) {
-        return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+        return (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_';
       });
   return plain ? word : std::string_view("ERR");
 }

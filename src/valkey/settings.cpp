@@ -4,15 +4,12 @@
 #include <optional>
 #include <utility>
 
+#include "base/errors.hpp"
 #include "valkey/cluster_topology.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
-
-Error invalid(std::string message) {
-  return {.code = ErrorCode::invalid_argument, .message = std::move(message)};
-}
 
 // CLIENT SETNAME takes printable ASCII without blanks.
 bool is_client_name(std::string_view name) {
@@ -36,14 +33,15 @@ bool positive(std::chrono::milliseconds time) {
 std::optional<Error> wrong_tls(const ValkeyCacheOptions& options) {
   const auto& tls = options.tls;
   if (tls.enabled && !options.unix_socket.empty()) {
-    return invalid("tls.enabled is set, but there is no TLS over unix_socket");
+    return error_invalid("tls.enabled is set, but there is no TLS over unix_socket");
   }
   if (tls.certificate_file.empty() != tls.key_file.empty()) {
-    return invalid("tls.certificate_file and tls.key_file go together; one of them is empty");
+    return error_invalid("tls.certificate_file and tls.key_file go together; one of them is empty");
   }
   for (const auto* text :
        {&tls.ca_file, &tls.ca_directory, &tls.server_name, &tls.certificate_file, &tls.key_file}) {
-    if (text->find('\0') != std::string::npos) return invalid("an option of tls holds a NUL byte");
+    if (text->find('\0') != std::string::npos)
+      return error_invalid("an option of tls holds a NUL byte");
   }
   return std::nullopt;
 }
@@ -51,13 +49,13 @@ std::optional<Error> wrong_tls(const ValkeyCacheOptions& options) {
 std::optional<Error> wrong_identity(const ValkeyCacheOptions& options) {
   const auto& provider = options.password_provider;
   if (provider.ask && !options.password.empty()) {
-    return invalid("password and password_provider are set; which one is it?");
+    return error_invalid("password and password_provider are set; which one is it?");
   }
   if (!options.username.empty() && options.password.empty() && !provider.ask) {
-    return invalid("username is set, but password is not");
+    return error_invalid("username is set, but password is not");
   }
   if (provider.needs_tls && !options.tls.enabled) {
-    return invalid("password_provider gives its passwords to TLS only; write valkeys://");
+    return error_invalid("password_provider gives its passwords to TLS only; write valkeys://");
   }
   return std::nullopt;
 }
@@ -65,27 +63,27 @@ std::optional<Error> wrong_identity(const ValkeyCacheOptions& options) {
 std::optional<Error> wrong_fleet(const ValkeyCacheOptions& options) {
   const bool many = options.deployment != Deployment::single;
   if (many && !options.unix_socket.empty()) {
-    return invalid("deployment is not single, but unix_socket names one server");
+    return error_invalid("deployment is not single, but unix_socket names one server");
   }
   if (!many && !options.seeds.empty()) {
-    return invalid("seeds are set, but deployment is single; say what they belong to");
+    return error_invalid("seeds are set, but deployment is single; say what they belong to");
   }
   if (!many && options.read_from == ReadFrom::replica) {
-    return invalid("read_from wants replicas, but deployment is single");
+    return error_invalid("read_from wants replicas, but deployment is single");
   }
   for (const auto& seed : options.seeds) {
     if (!parse_endpoint(seed, options.port) || seed.find('\0') != std::string::npos) {
-      return invalid("seeds hold something that is no address");
+      return error_invalid("seeds hold something that is no address");
     }
   }
   if (options.deployment == Deployment::sentinel && options.sentinel_name.empty()) {
-    return invalid("sentinel_name is empty");
+    return error_invalid("sentinel_name is empty");
   }
   if (options.deployment == Deployment::cluster && options.database != 0) {
-    return invalid("database must be 0: a cluster has no other");
+    return error_invalid("database must be 0: a cluster has no other");
   }
   if (options.connections == 0 || options.connections > 64) {
-    return invalid("connections must be from 1 to 64");
+    return error_invalid("connections must be from 1 to 64");
   }
   return std::nullopt;
 }
@@ -94,43 +92,46 @@ std::optional<Error> wrong_fleet(const ValkeyCacheOptions& options) {
 
 Result<ValkeyCacheOptions> checked(ValkeyCacheOptions options) {
   if (options.prefix.empty()) {
-    return invalid("prefix is empty: keys of other programs would be cleared with this cache's");
+    return error_invalid(
+        "prefix is empty: keys of other programs would be cleared with this cache's");
   }
   if (options.prefix.back() != ':' && options.prefix.back() != '/') options.prefix += ':';
   if (!options.ttl.is_valid()) {
-    return invalid("ttl must be at least a millisecond and fit into 64 bits of them");
+    return error_invalid("ttl must be at least a millisecond and fit into 64 bits of them");
   }
-  if (options.unix_socket.empty() && options.host.empty()) return invalid("host is empty");
-  if (options.unix_socket.empty() && options.port == 0) return invalid("port is 0");
-  if (options.unix_socket.size() > 107) return invalid("unix_socket is longer than 107 bytes");
+  if (options.unix_socket.empty() && options.host.empty()) return error_invalid("host is empty");
+  if (options.unix_socket.empty() && options.port == 0) return error_invalid("port is 0");
+  if (options.unix_socket.size() > 107)
+    return error_invalid("unix_socket is longer than 107 bytes");
   if (options.host.find('\0') != std::string::npos ||
       options.unix_socket.find('\0') != std::string::npos) {
-    return invalid("host or unix_socket holds a NUL byte");
+    return error_invalid("host or unix_socket holds a NUL byte");
   }
   if (auto error = wrong_identity(options)) return *std::move(error);
   if (auto error = wrong_tls(options)) return *std::move(error);
   if (auto error = wrong_fleet(options)) return *std::move(error);
-  if (options.database < 0) return invalid("database is negative");
+  if (options.database < 0) return error_invalid("database is negative");
   if (!is_client_name(options.client_name)) {
-    return invalid("client_name holds a blank or something that is not printable ASCII");
+    return error_invalid("client_name holds a blank or something that is not printable ASCII");
   }
-  if (!positive(options.connect_timeout)) return invalid("connect_timeout must be positive");
-  if (!positive(options.command_timeout)) return invalid("command_timeout must be positive");
-  if (options.reconnect_base.count() < 0) return invalid("reconnect_base is negative");
+  if (!positive(options.connect_timeout)) return error_invalid("connect_timeout must be positive");
+  if (!positive(options.command_timeout)) return error_invalid("command_timeout must be positive");
+  if (options.reconnect_base.count() < 0) return error_invalid("reconnect_base is negative");
   if (options.reconnect_cap < options.reconnect_base) {
-    return invalid("reconnect_cap is less than reconnect_base");
+    return error_invalid("reconnect_cap is less than reconnect_base");
   }
-  if (options.close_timeout.count() < 0) return invalid("close_timeout is negative");
-  if (!positive(options.near_cache.max_age)) return invalid("near_cache.max_age must be positive");
+  if (options.close_timeout.count() < 0) return error_invalid("close_timeout is negative");
+  if (!positive(options.near_cache.max_age))
+    return error_invalid("near_cache.max_age must be positive");
   if (!positive(options.near_cache.heartbeat)) {
-    return invalid("near_cache.heartbeat must be positive");
+    return error_invalid("near_cache.heartbeat must be positive");
   }
   clamp_times(options);
-  if (options.max_queued_commands == 0) return invalid("max_queued_commands is 0");
-  if (options.max_queued_bytes == 0) return invalid("max_queued_bytes is 0");
-  if (options.max_value_bytes == 0) return invalid("max_value_bytes is 0");
+  if (options.max_queued_commands == 0) return error_invalid("max_queued_commands is 0");
+  if (options.max_queued_bytes == 0) return error_invalid("max_queued_bytes is 0");
+  if (options.max_value_bytes == 0) return error_invalid("max_value_bytes is 0");
   if (options.max_reply_bytes < options.max_value_bytes) {
-    return invalid("max_reply_bytes is less than max_value_bytes");
+    return error_invalid("max_reply_bytes is less than max_value_bytes");
   }
   return options;
 }

@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/ascii.hpp"
 #include "valkey/cluster_topology.hpp"
 #include "valkey/settings.hpp"
 
@@ -12,13 +13,6 @@ namespace {
 
 Error bad_uri(std::string message) {
   return {.code = ErrorCode::invalid_uri, .message = std::move(message)};
-}
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 std::optional<std::string> percent_decode(std::string_view text) {

@@ -4,6 +4,7 @@
 #include <span>
 #include <utility>
 
+#include "base/errors.hpp"
 #include "base/fork.hpp"
 #include "valkey/batch.hpp"
 #include "valkey/cache_core.hpp"
@@ -62,10 +63,6 @@ using detail::Ref;
 
 constexpr std::size_t keys_per_mget = 512;
 
-Error invalid(std::string message) {
-  return {.code = ErrorCode::invalid_argument, .message = std::move(message)};
-}
-
 Error too_large() {
   return {.code = ErrorCode::too_large,
           .message = "the value is longer than max_value_bytes; nothing was sent"};
@@ -75,7 +72,7 @@ Error too_large() {
 Result<Ttl> effective_ttl(const CacheCore& core, Ttl ttl) {
   const auto effective = ttl.value_or(core.options().ttl).value_or(Ttl::none());
   if (!effective.is_valid()) {
-    return invalid("ttl must be at least a millisecond and fit into 64 bits of them");
+    return detail::error_invalid("ttl must be at least a millisecond and fit into 64 bits of them");
   }
   return effective;
 }
@@ -372,7 +369,7 @@ Future<bool> ValkeyCache::erase_if(const CacheKey& key, std::string value,
 Future<bool> ValkeyCache::expire_if(const CacheKey& key, std::string value, Ttl ttl,
                                     CallOptions options) const {
   if (!ttl.is_finite()) {
-    return refuse<bool>(*handle_, invalid("expire_if needs a finite, valid ttl"));
+    return refuse<bool>(*handle_, detail::error_invalid("expire_if needs a finite, valid ttl"));
   }
   return send_write<bool>(*handle_, key,
                           {"EVAL", detail::expire_if_script, "1", wire_key(key), value,
@@ -401,7 +398,8 @@ Future<bool> ValkeyCache::erase(const CacheKey& key, CallOptions options) const 
 }
 
 Future<bool> ValkeyCache::touch(const CacheKey& key, Ttl ttl, CallOptions options) const {
-  if (!ttl.is_finite()) return refuse<bool>(*handle_, invalid("touch needs a finite, valid ttl"));
+  if (!ttl.is_finite())
+    return refuse<bool>(*handle_, detail::error_invalid("touch needs a finite, valid ttl"));
   const auto milliseconds = ttl.duration().count();
   const bool seconds = in_whole_seconds(ttl);
   return send_write<bool>(*handle_, key,
@@ -488,7 +486,8 @@ Future<std::uint64_t> ValkeyCache::clear(std::vector<std::string> namespaces,
   auto prefix = this->prefix();
   for (const auto& part : namespaces) {
     if (part.empty() || part.find('/') != std::string::npos) {
-      return refuse<std::uint64_t>(*handle_, invalid("a namespace is empty or holds '/'"));
+      return refuse<std::uint64_t>(*handle_,
+                                   detail::error_invalid("a namespace is empty or holds '/'"));
     }
     prefix += part;
     prefix += '/';

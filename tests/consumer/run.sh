@@ -7,6 +7,7 @@
 #   VC_CXX       the compiler           VC_LAUNCHER ccache, or nothing
 #   VC_BEDROCK   ON or OFF              VC_BUNDLED  ON: hiredis is inside the library
 #   VC_WERROR    ON or OFF              VC_VERSION  what everything must report
+#   VC_UNITY     ON or OFF, for the copies
 set -euo pipefail
 
 fail() {
@@ -56,7 +57,8 @@ install_from_copy() { # install_from_copy <name> [<cmake option>...]
   copy_sources "$copy"
   rm -rf "$prefix"
   CCACHE_BASEDIR="$copy" build "$copy" "$copy/build/x" -DVALKEYCACHE_BUILD_TESTS=OFF \
-    -DVALKEYCACHE_BUILD_EXAMPLES=OFF "-DVALKEYCACHE_WERROR=$VC_WERROR" "$@"
+    -DVALKEYCACHE_BUILD_EXAMPLES=OFF "-DVALKEYCACHE_WERROR=$VC_WERROR" \
+    "-DVALKEYCACHE_UNITY=$VC_UNITY" "$@"
   quietly "$VC_CMAKE" --install "$copy/build/x" --prefix "$prefix"
   rm -rf "$copy"
   if grep -rlE "$copy|$VC_SOURCE|/\.deps/" "$prefix" --include='*.cmake' --include='*.pc'; then
@@ -168,7 +170,8 @@ step_add_subdirectory() {
   local copy="$VC_WORK/sub-copy" here="$VC_SOURCE/tests/consumer" prefix="$VC_WORK/sub-prefix"
   copy_sources "$copy"
   CCACHE_BASEDIR="$copy" build "$here/add_subdirectory" "$copy/build/x" \
-    "-DVALKEYCACHE_SOURCE=$copy" "-DVALKEYCACHE_WERROR=$VC_WERROR" -DVALKEYCACHE_BEDROCK=OFF
+    "-DVALKEYCACHE_SOURCE=$copy" "-DVALKEYCACHE_WERROR=$VC_WERROR" \
+    "-DVALKEYCACHE_UNITY=$VC_UNITY" -DVALKEYCACHE_BEDROCK=OFF
   expect_version "$copy/build/x/cache_only" "$copy/build/x/own_model"
 
   rm -rf "$prefix"
