@@ -182,6 +182,8 @@ class VALKEYCACHE_API NearHit {
   explicit operator bool() const noexcept { return entry_ != nullptr; }
   // Of a hit only. As it was set.
   [[nodiscard]] const std::string& value() const noexcept;
+  // Of a hit only. What its entry has left to live; Ttl::none(): it does not expire.
+  [[nodiscard]] Ttl ttl() const noexcept;
   // Of a hit only. What ValkeyCache::keep() was given, if that was a T; null otherwise. Lives as
   // long as this handle.
   template <class T>

@@ -18,11 +18,14 @@ namespace detail {
 // entry may read all three at any time, whether or not the store still has it.
 class NearEntry {
  public:
-  NearEntry(std::uint64_t hash, std::string_view key, std::string_view value, SteadyTime deadline)
-      : hash_(hash), key_(key), value_(value), deadline_(deadline) {}
+  NearEntry(std::uint64_t hash, std::string_view key, std::string_view value, SteadyTime deadline,
+            SteadyTime expires)
+      : hash_(hash), key_(key), value_(value), deadline_(deadline), expires_(expires) {}
 
   [[nodiscard]] const std::string& key() const noexcept { return key_; }
   [[nodiscard]] const std::string& value() const noexcept { return value_; }
+  // In Valkey; SteadyTime::max(): never.
+  [[nodiscard]] SteadyTime expires() const noexcept { return expires_; }
 
   // The object, where there is one with this tag.
   [[nodiscard]] const void* decoded(const void* tag) const noexcept {
@@ -35,7 +38,8 @@ class NearEntry {
   const std::uint64_t hash_;
   const std::string key_;
   const std::string value_;
-  const SteadyTime deadline_;
+  const SteadyTime deadline_;  // of its being served
+  const SteadyTime expires_;
 
   std::shared_ptr<const void> decoded_;
   std::atomic<const void*> decoded_tag_{nullptr};  // set when decoded_ may be read

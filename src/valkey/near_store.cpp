@@ -124,11 +124,11 @@ NearStore::Fill NearStore::begin_fill(std::string_view key) {
 }
 
 bool NearStore::fill(const Fill& leave, std::string_view key, std::string_view value,
-                     SteadyTime deadline, SteadyTime now) {
+                     SteadyTime deadline, SteadyTime now, SteadyTime expires) {
   const auto cost = cost_of(key.size(), value.size());
   if (!leave.allowed || deadline <= now || cost > max_entry_bytes()) return false;
   // Made before the lock is taken: a large value takes its time to copy.
-  auto entry = std::make_shared<NearEntry>(leave.hash, key, value, deadline);
+  auto entry = std::make_shared<NearEntry>(leave.hash, key, value, deadline, expires);
   entry->cost_ = cost;
   auto& shard = shard_of(leave.hash);
   Leavers leavers;

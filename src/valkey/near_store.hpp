@@ -44,9 +44,10 @@ class NearStore {
                                                 bool count_miss);
   // Before the value is asked for.
   [[nodiscard]] Fill begin_fill(std::string_view key);
-  // Afterwards. False: it was invalidated meanwhile, has no time left, or is too large to keep.
+  // Afterwards. `expires` is the entry's end in Valkey, which may be after the deadline that it has
+  // here. False: it was invalidated meanwhile, has no time left, or is too large to keep.
   bool fill(const Fill& leave, std::string_view key, std::string_view value, SteadyTime deadline,
-            SteadyTime now);
+            SteadyTime now, SteadyTime expires = SteadyTime::max());
   // Keeps an object made of the entry's value with it; `bytes` is what it takes. False: there is
   // one already, the entry is no longer kept, or the two together are too large.
   bool attach(NearEntry& entry, std::shared_ptr<const void> object, const void* tag,

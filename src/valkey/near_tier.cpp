@@ -30,17 +30,16 @@ NearTier::Fill NearTier::begin_fill(std::string_view key, SteadyTime now) {
 void NearTier::end_fill(const Fill& fill, std::string_view key, std::string_view value,
                         std::int64_t pttl_ms, SteadyTime now, NearFeed& feed) {
   if (pttl_ms < -1 || !feed.may_keep(now)) return;
-  auto deadline = SteadyTime::max();
-  // A year is for ever, and can be added to any time without overflow.
+  auto expires = SteadyTime::max();
+  // A century is for ever, and can be added to any time without overflow.
   constexpr std::int64_t longest_ms =
-      std::chrono::milliseconds(std::chrono::hours(24 * 365)).count();
+      std::chrono::milliseconds(std::chrono::hours(100 * 24 * 365)).count();
   if (pttl_ms >= 0) {
-    deadline = fill.asked + std::chrono::milliseconds(std::min(pttl_ms, longest_ms));
+    expires = fill.asked + std::chrono::milliseconds(std::min(pttl_ms, longest_ms));
   }
-  if (!feed.tells_of_changes()) {
-    deadline = std::min(deadline, fill.asked + max_age_);
-  }
-  store_.fill(fill.leave, key, value, deadline, now);
+  auto deadline = expires;
+  if (!feed.tells_of_changes()) deadline = std::min(deadline, fill.asked + max_age_);
+  store_.fill(fill.leave, key, value, deadline, now, expires);
 }
 
 void NearTier::add_to(ValkeyCacheStats& stats, SteadyTime now) const {

@@ -91,6 +91,20 @@ TEST_F(NearTierTest, WithoutTrackingTheAgeIsBounded) {
   EXPECT_FALSE(has("a"));
 }
 
+// However long the entry may be served from here.
+TEST_F(NearTierTest, AnEntryKnowsItsEndInValkey) {
+  const auto end = [&](bool tracking, std::int64_t pttl_ms) {
+    tier_.connected(tracking, now_);
+    put("a", "1", pttl_ms);
+    const auto entry = tier_.find("a", now_, true);
+    tier_.disconnected();
+    return entry ? entry->expires() : SteadyTime();
+  };
+  EXPECT_EQ(end(true, 60'000), now_ + 60s);
+  EXPECT_EQ(end(false, 60'000), now_ + 60s) << "past the tier's own maximum age";
+  EXPECT_EQ(end(false, -1), SteadyTime::max());
+}
+
 TEST_F(NearTierTest, PushesTakeWhatTheyNameAndNoMore) {
   tier_.connected(true, now_);
   for (const auto* key : {"a", "b", "c", "p:a"}) put(key, "1");
