@@ -53,10 +53,11 @@ std::string span_of(const CallRecord& call) {
   attributes += ',' + attribute("valkeycache.key", call.key_id);
   if (call.source) attributes += ',' + attribute("valkeycache.source", to_string(*call.source));
   if (call.error) attributes += ',' + attribute("error.type", to_string(*call.error));
-  return R"({"traceId":")" + random_hex(32) + R"(","spanId":")" + random_hex(16) +
-         R"(","name":"ask","kind":3,"startTimeUnixNano":)" + nanoseconds(call.start) +
-         R"(,"endTimeUnixNano":)" + nanoseconds(call.end) + R"(,"status":{"code":)" +
-         (call.error ? "2" : "1") + R"(},"attributes":[)" + attributes + "]}";
+  return R"({"traceId":")" + random_hex(32) + R"(","spanId":")" + random_hex(16) + R"(","name":")" +
+         (call.refresh ? "refresh" : "ask") + R"(","kind":3,"startTimeUnixNano":)" +
+         nanoseconds(call.start) + R"(,"endTimeUnixNano":)" + nanoseconds(call.end) +
+         R"(,"status":{"code":)" + (call.error ? "2" : "1") + R"(},"attributes":[)" + attributes +
+         "]}";
 }
 
 }  // namespace

@@ -37,17 +37,27 @@ enum class AnswerSource : std::uint8_t {
   valkey,  // an entry
   model,   // asked for this call
   shared,  // asked by another caller at the same time
-  stale,   // an entry past its soft TTL
+  stale,   // an entry past its TTL; see CachedLlmAdvanced::stale_while_revalidate
   bypass,  // asked, and by its nature neither looked up nor stored
 };
 enum class CacheStatus : std::uint8_t {
   hit,
   miss,
-  bypass,  // the cache was not looked at: refresh, or a request that cannot be cached
+  bypass,  // the cache was not looked at; see CachedAnswer::bypass_reason
   error,   // the cache could not be used; see CachedAnswer::cache_error
+};
+// Why the cache was not looked at. All but the first are in the nature of the request, which is not
+// stored either.
+enum class BypassReason : std::uint8_t {
+  refresh,             // asked for
+  draft_guardrail,     // a guardrail's version "DRAFT" can change at any time
+  s3_input,            // so can what lies in S3
+  unversioned_prompt,  // a prompt's ARN without a version
+  not_deterministic,   // CachedLlmAdvanced::deterministic_only, and the temperature is not 0
 };
 VALKEYCACHE_API const char* to_string(AnswerSource source) noexcept;
 VALKEYCACHE_API const char* to_string(CacheStatus status) noexcept;
+VALKEYCACHE_API const char* to_string(BypassReason reason) noexcept;
 
 struct CachedAnswer {
   std::string response;
@@ -59,7 +69,12 @@ struct CachedAnswer {
   // Why the cache could not be used, with status error: the lookup's error, or the last one of
   // those that opened the breaker.
   std::optional<Error> cache_error = {};
-  // Time since the entry was stored, by the storing machine's clock; 0 for a fresh answer.
+  std::optional<BypassReason> bypass_reason = {};  // with status bypass
+  // With source stale and status miss: why the model gave no answer (stale_if_error).
+  std::optional<Error> model_error = {};
+  // Time since the entry was stored; 0 for a fresh answer. By the storing machine's clock, or by
+  // what is left of its TTL where that was asked for (stale_while_revalidate, stale_if_error,
+  // max_age).
   std::chrono::milliseconds age{0};
   Usage usage = {};          // tokens spent by this call
   Usage avoided_usage = {};  // tokens that the entry saved
@@ -84,6 +99,8 @@ inline std::vector<Content> content_of(const CachedAnswer& answer) {
 // Decides last whether an answer that passed all other rules is stored. What it throws counts as
 // no.
 using AdmissionPredicate = std::function<bool(const ChatRequest&, const Completion&)>;
+// The TTL of an answer that is about to be stored; an unset one: the next default applies.
+using TtlPolicy = std::function<Ttl(const ChatRequest&, const Completion&)>;
 
 // What few programs need to change.
 struct CachedLlmAdvanced {
@@ -96,6 +113,10 @@ struct CachedLlmAdvanced {
   // Of ask(prompt). The guide's.
   double temperature = 0.7;
 
+  // Only requests of temperature 0 are cached. The others, and those that say no temperature, pass
+  // by the cache (AnswerSource::bypass). Default: all are, so that who asks a second time at
+  // temperature 0.7 gets the first answer again.
+  bool deterministic_only = false;
   // Answers cut by max_tokens are stored too; default: no.
   bool store_max_tokens = false;
   // Answers that call tools are stored too; default: no, since toolUseIds repeat.
@@ -140,6 +161,29 @@ struct CachedLlmAdvanced {
   // No lease is extended for longer, nor waited for.
   std::chrono::milliseconds lease_life{std::chrono::minutes(5)};
 
+  // Goes before CachedLlmOptions::ttl, after AskOptions::ttl. An answer for which it throws or
+  // gives a TTL out of range is not stored. Empty: no such function.
+  TtlPolicy ttl_policy = {};
+  // A TTL becomes up to a tenth shorter, at random and by whole seconds, so that what was stored
+  // together does not expire together. False: TTLs are kept to.
+  bool ttl_jitter = false;
+
+  // An entry is kept so much longer than its TTL. Who finds it then is answered with it at once
+  // (AnswerSource::stale), and one refresh runs behind, for all processes: the model is asked, and
+  // its answer replaces the entry. Lookups ask for what is left of the TTL then, too (PTTL), so
+  // that nobody's clock matters. Neither cache_only nor no_store calls refresh. 0: an entry ends
+  // with its TTL, and no command more is sent.
+  std::chrono::milliseconds stale_while_revalidate{0};
+  // Likewise an entry is kept so much longer than its TTL, and is the answer when the model is
+  // asked and fails with a retryable error. The larger of both decides how long it is kept. 0: the
+  // error is the call's.
+  std::chrono::milliseconds stale_if_error{0};
+  // A refresh takes a lease for so long, and extends it while the model is asked. One that brings
+  // no entry leaves a mark for so long: nobody refreshes that key meanwhile.
+  std::chrono::milliseconds refresh_lease{std::chrono::seconds(10)};
+  // Refreshes under way in this process at one time; stale hits beyond leave theirs to later ones.
+  std::size_t max_refreshes = 64;
+
   // A lookup that fails, or that the breaker spares, fails the call, for those who want it. A store
   // never does: by then the answer has been paid for.
   bool strict = false;
@@ -176,6 +220,10 @@ struct AskOptions {
   // Never ask the model: a miss is ErrorCode::cache_miss, and a cache failure is the call's. Not
   // together with refresh.
   bool cache_only = false;
+  // An older entry is a miss, and the fresh answer replaces it; so is one whose age cannot be told,
+  // as of those that Python services made. Costs a PTTL at each lookup. Callers who say different
+  // ages share no flight. Unset: an entry is good for as long as it is there.
+  std::optional<std::chrono::milliseconds> max_age = {};
   // The whole call. Unset: the model's own time-out decides, as it does in any case for how long
   // a model call goes on for others. The call ends then even when the model goes on; its answer is
   // stored all the same.
@@ -185,27 +233,41 @@ struct AskOptions {
 };
 
 // Counters since construction, read one by one, so not a consistent cut. With nothing under way:
-//   calls       = refused + hits + misses + shared + bypassed + cache_errors + unfinished
+//   calls       = refused + hits + stale + misses + shared + bypassed + cache_errors + unfinished
+//   bypassed    = bypassed_*
 //   model_calls = model_errors + stored + store_errors + store_dropped + rejected_*
 struct CachedLlmStats {
   std::uint64_t calls = 0;
   std::uint64_t refused = 0;  // an unusable argument, or cancelled or out of time from the start
   std::uint64_t hits = 0;
+  std::uint64_t stale = 0;  // answered at once by an entry past its TTL
   std::uint64_t misses = 0;
   // Ended by what the model said to another caller with the same key: its answer, or its error.
   std::uint64_t shared = 0;
   std::uint64_t bypassed = 0;      // refresh, or a request that is never stored
   std::uint64_t cache_errors = 0;  // lookups that failed or that the breaker spared
+  // By BypassReason.
+  std::uint64_t bypassed_refresh = 0;
+  std::uint64_t bypassed_draft_guardrail = 0;
+  std::uint64_t bypassed_s3_input = 0;
+  std::uint64_t bypassed_unversioned_prompt = 0;
+  std::uint64_t bypassed_not_deterministic = 0;
   // Cancelled, out of time or closed before the cache had answered, or while another asked.
   std::uint64_t unfinished = 0;
   std::uint64_t model_calls = 0;
   std::uint64_t model_errors = 0;
+  // Of model_calls and model_errors: those behind stale hits, which are no calls of anybody's.
+  std::uint64_t refreshes = 0;
+  std::uint64_t refresh_errors = 0;
+  // Of misses and shared: answered by an entry past its TTL, since the model failed.
+  std::uint64_t stale_if_error = 0;
   std::uint64_t stored = 0;
   std::uint64_t store_errors = 0;
   std::uint64_t store_dropped = 0;  // the bound on pending stores
   // Answers not stored, by the first reason that applied.
   std::uint64_t rejected_no_store = 0;
-  std::uint64_t rejected_unpinned = 0;       // the request names something that can change
+  std::uint64_t rejected_unpinned = 0;  // the request names something that can change
+  std::uint64_t rejected_not_deterministic = 0;
   std::uint64_t rejected_cache_error = 0;    // the lookup had failed, or the breaker was open
   std::uint64_t rejected_foreign_entry = 0;  // a Python service's entry stands in its place
   std::uint64_t rejected_stop_reason = 0;
@@ -213,7 +275,7 @@ struct CachedLlmStats {
   std::uint64_t rejected_malformed = 0;  // by the model's own word, or no valid UTF-8 or JSON
   std::uint64_t rejected_empty = 0;
   std::uint64_t rejected_too_large = 0;
-  std::uint64_t rejected_predicate = 0;
+  std::uint64_t rejected_predicate = 0;   // or the TTL policy
   std::uint64_t rejected_superseded = 0;  // another process's answer stood there already
   // Entries found that were no answers; each a miss.
   std::uint64_t corrupt_entries = 0;
@@ -271,8 +333,7 @@ class VALKEYCACHE_API CachedLlm {
   // program may leave main with its answer, for destroying the last ValkeyCache waits for stores.
   //
   // A request that names something which can change behind its name is neither looked up nor stored
-  // (AnswerSource::bypass): a guardrail's version "DRAFT", content in S3, a prompt's ARN without a
-  // version.
+  // (AnswerSource::bypass; BypassReason tells what).
   //
   // Errors: the model's; those of the arguments (invalid_argument), before anything is sent;
   // timeout, cancelled; cache_miss; closed, forked; the cache's own only with strict or cache_only.

@@ -16,6 +16,7 @@ namespace valkeycache::inline v0 {
 
 enum class AnswerSource : std::uint8_t;
 enum class CacheStatus : std::uint8_t;
+enum class BypassReason : std::uint8_t;
 
 // A call that has ended. Its views are valid only while the observer runs.
 struct CallRecord {
@@ -27,6 +28,10 @@ struct CallRecord {
   std::optional<CacheStatus> cache_status = {};
   std::optional<ErrorCode> error = {};        // why the call failed
   std::optional<ErrorCode> cache_error = {};  // why the cache could not be used
+  std::optional<ErrorCode> model_error = {};  // why a stale entry is the answer of a miss
+  std::optional<BypassReason> bypass_reason = {};
+  // No caller's: the refresh behind a stale hit, from its beginning to the model's answer.
+  bool refresh = false;
   // 16 hex digits: of the key's HMAC where KeyOptions::secret is set, else good within this process
   // only. Empty for a call that ended before it had a key.
   std::string_view key_id = {};
@@ -42,15 +47,17 @@ struct CallRecord {
   std::chrono::milliseconds age{0};
 };
 
-// Called once for each call, before its future becomes ready, on the thread that ends it: the
-// caller's for a hit of the near cache, else an I/O thread, which serves nobody else meanwhile. So
+// Called once for each call, before its future becomes ready, and for each refresh that asked the
+// model, on the thread that ends it: the caller's for a hit of the near cache, else an I/O thread,
+// which serves nobody else meanwhile. So
 // it must be thread-safe and quick: hand the record's values to a queue. While it blocks, that call
 // and others wait. What it throws is swallowed; the log says so once.
 using CallObserver = std::function<void(const CallRecord&)>;
 
 // The record as one line of JSON, without a newline. Members: start_ns and end_ns (Unix time),
-// duration_ms, source, cache_status, error, cache_error, key, model, usage, avoided_usage, cost,
-// avoided_cost, currency, request_bytes, response_bytes, age_ms; what is none is left out.
+// duration_ms, source, cache_status, error, cache_error, model_error, bypass_reason, refresh, key,
+// model, usage, avoided_usage, cost, avoided_cost, currency, request_bytes, response_bytes, age_ms;
+// what is none, or false, is left out.
 VALKEYCACHE_API std::string json_line(const CallRecord& record);
 
 // An observer that gives each call's line to `sink`, under the same rules.

@@ -14,16 +14,17 @@ namespace detail {
 // first that applies is the one that is counted.
 enum class Rejection : std::uint8_t {
   none,
-  no_store,       // the caller said so
-  unpinned,       // the request names something that can change
-  cache_error,    // the cache failed earlier in the call, or its breaker is open
-  foreign_entry,  // a Python service's entry stands in its place
-  stop_reason,    // cut short, asks for a tool, or ended in a way that is not known to be good
-  filtered,       // a guardrail or a content filter changed it
-  malformed,      // the model's output was malformed, or cannot be put into an entry
+  no_store,           // the caller said so
+  unpinned,           // the request names something that can change
+  not_deterministic,  // its temperature is not 0, and only such answers are wanted
+  cache_error,        // the cache failed earlier in the call, or its breaker is open
+  foreign_entry,      // a Python service's entry stands in its place
+  stop_reason,        // cut short, asks for a tool, or ended in a way that is not known to be good
+  filtered,           // a guardrail or a content filter changed it
+  malformed,          // the model's output was malformed, or cannot be put into an entry
   empty,
   too_large,
-  predicate,   // the user's own
+  predicate,   // the user's own, or the user's TTL policy
   superseded,  // another's answer stands there already
 };
 

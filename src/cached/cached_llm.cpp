@@ -52,6 +52,22 @@ const char* to_string(CacheStatus status) noexcept {
   return "unknown";
 }
 
+const char* to_string(BypassReason reason) noexcept {
+  switch (reason) {
+    case BypassReason::refresh:
+      return "refresh";
+    case BypassReason::draft_guardrail:
+      return "draft_guardrail";
+    case BypassReason::s3_input:
+      return "s3_input";
+    case BypassReason::unversioned_prompt:
+      return "unversioned_prompt";
+    case BypassReason::not_deterministic:
+      return "not_deterministic";
+  }
+  return "unknown";
+}
+
 CachedLlm::CachedLlm(ValkeyCache cache, std::shared_ptr<Llm> model, CachedLlmOptions options)
     : core_(std::make_shared<detail::CachedLlmCore>(std::move(cache), std::move(model),
                                                     std::move(options))) {}

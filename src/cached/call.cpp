@@ -13,18 +13,6 @@
 namespace valkeycache::inline v0 {
 namespace detail {
 
-namespace {
-
-std::chrono::milliseconds age_of(std::int64_t created_ms) {
-  const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
-                       std::chrono::system_clock::now().time_since_epoch())
-                       .count();
-  // Writers' clocks differ: an entry from the future is a fresh one. One without a time says 0.
-  return std::chrono::milliseconds{created_ms > 0 && created_ms < now ? now - created_ms : 0};
-}
-
-}  // namespace
-
 void Call::OnStop::operator()() const noexcept {
   call->shared_->watchdog.cancel(call);
 }
@@ -110,12 +98,13 @@ void Call::finish(Result<CachedAnswer> result) noexcept {
 
 // Claimed, not yet published.
 void Call::record(Result<CachedAnswer> result) noexcept {
-  CallFacts facts{.started = started_, .model = shared_->identity.model};
+  CallFacts facts{
+      .started = started_, .model = shared_->identity.model, .refresh = refresh_ != nullptr};
   if (request_) {
     facts.key = &request_->key;
     facts.model = model_name();
   }
-  call_ended(*shared_, facts, result);
+  if (!refresh_ || refresh_->asked) call_ended(*shared_, facts, result);
   FutureState::store(std::move(result));
 }
 
@@ -156,6 +145,9 @@ std::optional<Error> Call::check() const {
     return error_of(ErrorCode::invalid_argument,
                     "AskOptions::cache_only and AskOptions::refresh exclude each other");
   }
+  if (options_.max_age && *options_.max_age < std::chrono::milliseconds::zero()) {
+    return error_of(ErrorCode::invalid_argument, "AskOptions::max_age must not be negative");
+  }
   if (options_.timeout && *options_.timeout <= std::chrono::milliseconds::zero()) {
     return error_timeout();
   }
@@ -167,6 +159,14 @@ bool Call::looks_up() const noexcept {
   return !options_.refresh && (!shared_->options.refresh || options_.cache_only);
 }
 
+bool Call::asks_age() const noexcept {
+  const auto& advanced = shared_->advanced();
+  constexpr auto none = std::chrono::milliseconds::zero();
+  return options_.max_age || advanced.stale_while_revalidate > none ||
+         advanced.stale_if_error > none;
+}
+
+// What is not fresh is left to those who have a request, to refresh it.
 bool Call::answer_near(const CachedLlmCore& core, std::string_view prompt) {
   const auto key = PromptKey::of(*shared_, prompt);
   if (!key) return false;
@@ -176,7 +176,14 @@ bool Call::answer_near(const CachedLlmCore& core, std::string_view prompt) {
   if (!near_) return false;
   const auto* kept = near_.object<NearAnswer>();
   if (!kept || !kept->serves(key->digest(), near_.value(), *shared_)) return false;
-  hit(kept->entry, kept->key, AnswerSource::near);
+  std::optional<std::chrono::milliseconds> age;
+  if (asks_age()) {
+    age = age_by_ttl(kept->entry, near_.ttl());
+    if (judge_age(kept->entry, age, shared_->advanced(), options_.max_age) != Freshness::fresh) {
+      return false;
+    }
+  }
+  hit(kept->entry, kept->key, AnswerSource::near, age);
   return true;
 }
 
@@ -184,17 +191,35 @@ bool Call::answer_near(const CachedLlmCore& /*core*/, const ChatRequest& /*reque
   return false;  // its key is made of its canonical form, which is most of preparing it
 }
 
-// An entry that is no answer is left to the lookup proper, which finds it where this was found and
-// judges it once more.
+// An entry that is no answer, or too old, is left to the lookup proper, which finds it where this
+// was found and judges it once more.
 bool Call::answer_near(const CachedLlmCore& core) {
   step_started_ = Clock::now();
   if (!near_looked_) near_ = core.cache().find_near(request_->key);
   const auto found = std::exchange(near_, {});
   if (!found) return false;
   const auto* kept = found.object<NearAnswer>();
-  if (kept && kept->serves(KeyAccess::digest_bytes(request_->key), found.value(), *shared_)) {
-    hit(kept->entry, kept->key, AnswerSource::near);
+  const auto answer = [&](const NearAnswer& near) {
+    std::optional<std::chrono::milliseconds> age;
+    if (asks_age()) {
+      age = age_by_ttl(near.entry, found.ttl());
+      switch (judge_age(near.entry, age, shared_->advanced(), options_.max_age)) {
+        case Freshness::fresh:
+          break;
+        case Freshness::stale:
+          refresh_behind(near.entry, found.value());
+          hit(near.entry, near.key, AnswerSource::stale, age);
+          return true;
+        case Freshness::last_resort:
+        case Freshness::too_old:
+          return false;
+      }
+    }
+    hit(near.entry, near.key, AnswerSource::near, age);
     return true;
+  };
+  if (kept && kept->serves(KeyAccess::digest_bytes(request_->key), found.value(), *shared_)) {
+    return answer(*kept);
   }
   auto decoded = shared_->codec.decode(found.value(), request_->key, wire_key());
   if (decoded.fault != EntryFault::none) return false;
@@ -204,16 +229,24 @@ bool Call::answer_near(const CachedLlmCore& core) {
                                                     .format = shared_->advanced().format,
                                                     .secret = shared_->advanced().key.secret});
   core.cache().keep(found, fresh, fresh->bytes());
-  hit(fresh->entry, fresh->key, AnswerSource::near);
-  return true;
+  return answer(*fresh);
+}
+
+void Call::count_bypass() noexcept {
+  shared_->counters.of(*bypass_).add();
 }
 
 void Call::begin(const std::shared_ptr<CachedLlmCore>& core) {
-  const bool by_cache = looks_up() && request_->pinned;
+  bypass_ = request_->bypass;
+  if (!bypass_ && !looks_up()) bypass_ = BypassReason::refresh;
+  const bool by_cache = !bypass_;
   if (!by_cache && options_.cache_only) {
-    shared_->counters.bypassed.add();
-    return end(error_of(ErrorCode::cache_miss,
-                        "such a request is never stored: it names something that can change"));
+    count_bypass();
+    return end(
+        error_of(ErrorCode::cache_miss,
+                 *bypass_ == BypassReason::not_deterministic
+                     ? "such a request is never stored: its temperature is not 0"
+                     : "such a request is never stored: it names something that can change"));
   }
   // Whatever the breaker says: this asks nobody.
   if (by_cache && shared_->near && answer_near(*core)) return;
@@ -222,8 +255,8 @@ void Call::begin(const std::shared_ptr<CachedLlmCore>& core) {
 }
 
 void Call::lead(const std::shared_ptr<CachedLlmCore>& core) {
-  if (!looks_up() || !request_->pinned) {
-    shared_->counters.bypassed.add();
+  if (bypass_) {
+    count_bypass();
     cache_status_ = CacheStatus::bypass;
     return ask_model(core);
   }
@@ -242,8 +275,12 @@ void Call::look_up(const std::shared_ptr<CachedLlmCore>& core) {
   step_started_ = Clock::now();
   auto budget = core->lookup_budget();
   if (const auto left = time_left()) budget = std::min(budget, *left);
-  auto lookup =
-      core->cache().get(request_->key, {.timeout = budget, .stop_token = options_.stop_token});
+  const CallOptions by{.timeout = budget, .stop_token = options_.stop_token};
+  // Asked before the entry: one that is replaced in between is taken for too old, and never for
+  // younger than it is.
+  std::optional<Future<std::optional<Ttl>>> left;
+  if (asks_age()) left = core->cache().ttl(request_->key, by);
+  auto lookup = core->cache().get(request_->key, by);
   if (joined) {
     // Somebody may be waiting already, who knows nothing of this lookup.
     (void)lookup.ready();
@@ -252,14 +289,26 @@ void Call::look_up(const std::shared_ptr<CachedLlmCore>& core) {
     lookup_helper_.store(helper());
     if (followed_.load() && helper()) helper()->go_on_alone();
   }
-  FutureAccess::on_ready(std::move(lookup),
-                         [call = self()](Result<std::optional<std::string>> found) {
-                           call->guarded([&] { call->looked_up(std::move(found)); });
-                         });
+  if (!left) {
+    FutureAccess::on_ready(
+        std::move(lookup), [call = self()](Result<std::optional<std::string>> found) {
+          call->guarded([&] { call->looked_up(std::move(found), std::optional<Ttl>()); });
+        });
+    return;
+  }
+  FutureAccess::on_ready(*std::move(left), [call = self(), lookup = std::move(lookup)](
+                                               Result<std::optional<Ttl>> time) mutable {
+    FutureAccess::on_ready(
+        std::move(lookup), [call = std::move(call), time = std::move(time)](
+                               Result<std::optional<std::string>> found) mutable {
+          call->guarded([&] { call->looked_up(std::move(found), std::move(time)); });
+        });
+  });
 }
 
-void Call::looked_up(Result<std::optional<std::string>> found) {
+void Call::looked_up(Result<std::optional<std::string>> found, Result<std::optional<Ttl>> left) {
   if (!found) return lookup_failed(std::move(found).error());
+  if (!left) return lookup_failed(std::move(left).error());
   shared_->breaker.succeeded();
   if (!*found) return missed(EntryFault::none);
   auto decoded = shared_->codec.decode(**found, request_->key, wire_key());
@@ -267,7 +316,28 @@ void Call::looked_up(Result<std::optional<std::string>> found) {
     seen_ = *std::move(*found);
     return missed(decoded.fault);
   }
-  hit(std::move(decoded.entry), request_->key, AnswerSource::valkey);
+  auto& entry = decoded.entry;
+  if (!asks_age()) return hit(std::move(entry), request_->key, AnswerSource::valkey, std::nullopt);
+  // Without an end when it was asked for, and there now: it was stored in between.
+  const auto age = *left ? age_by_ttl(entry, **left) : std::chrono::milliseconds::zero();
+  auto freshness = judge_age(entry, age, shared_->advanced(), options_.max_age);
+  // Who may not ask the model takes what there is.
+  if (freshness == Freshness::last_resort && options_.cache_only) freshness = Freshness::stale;
+  switch (freshness) {
+    case Freshness::fresh:
+      return hit(std::move(entry), request_->key, AnswerSource::valkey, age);
+    case Freshness::stale:
+      refresh_behind(entry, **found);
+      return hit(std::move(entry), request_->key, AnswerSource::stale, age);
+    case Freshness::last_resort:
+      stale_ = std::make_unique<StaleEntry>(
+          StaleEntry{.entry = std::move(entry), .age = *age, .found = Clock::now()});
+      break;
+    case Freshness::too_old:
+      break;
+  }
+  seen_ = *std::move(*found);
+  missed(EntryFault::none);
 }
 
 void Call::lookup_failed(Error error) {
@@ -321,15 +391,18 @@ void Call::missed(EntryFault fault) {
   ask_model(core_.lock());
 }
 
-void Call::hit(Entry entry, const CacheKey& key, AnswerSource source) {
-  shared_->counters.hits.add();
+void Call::hit(Entry entry, const CacheKey& key, AnswerSource source,
+               std::optional<std::chrono::milliseconds> age) {
+  auto& counter = source == AnswerSource::stale ? shared_->counters.stale : shared_->counters.hits;
+  counter.add();
   events_ = std::move(entry.events);
   auto answer = answer_of(std::move(entry));
+  if (age) answer.age = *age;
   answer.cached = true;
   answer.source = source;
   answer.cache_status = CacheStatus::hit;
   answer.key = key;
-  land(answer, shared_->counters.hits);
+  land(answer, counter);
   finish(std::move(answer));
 }
 
@@ -337,7 +410,7 @@ CachedAnswer Call::answer_of(Entry entry) const {
   CachedAnswer answer;
   answer.latency_ms = ms_since(step_started_);
   answer.total_ms = ms_since(started_);
-  answer.age = age_of(entry.created_ms);
+  answer.age = age_by_clock(entry).value_or(std::chrono::milliseconds::zero());
   answer.avoided_usage = entry.usage;
   answer.response = std::move(entry.response);
   answer.content = std::move(entry.content);
@@ -358,11 +431,12 @@ void Call::ask_model(std::shared_ptr<CachedLlmCore> core) {
   const auto left = time_left();
   const bool too_late = late();
   // A flight's call is everybody's: it goes on until nobody waits for it.
+  const bool own_stop = flies_ || reader || refresh_;
   std::stop_source everybody{std::nostopstate};
-  if (flies_ || reader) everybody = std::stop_source();
-  recording_ = reader ? std::make_shared<Recording>() : nullptr;
+  if (own_stop) everybody = std::stop_source();
+  recording_ = by_events() ? std::make_shared<Recording>() : nullptr;
   if (too_late || options_.stop_token.stop_requested() || claimed() ||
-      ((flies_ || reader) && !shared_->flights.set_stop(*this, everybody, recording_) && flies_)) {
+      (own_stop && !shared_->flights.set_stop(*this, everybody, recording_) && flies_)) {
     if (const auto follower = hand_over()) follower->take_over(*this, std::move(core));
     release_lease(Lease::Outcome::failed);
     core.reset();
@@ -371,15 +445,19 @@ void Call::ask_model(std::shared_ptr<CachedLlmCore> core) {
 
   watch_once();
   shared_->counters.model_calls.add();
+  if (refresh_) {
+    shared_->counters.refreshes.add();
+    refresh_->asked = true;
+  }
   step_started_ = Clock::now();
   Future<Completion> completion;
   try {
     CallOptions options{.timeout = left, .stop_token = options_.stop_token};
-    if (flies_ || reader) {
+    if (own_stop) {
       options = {.timeout = flies_ ? std::nullopt : left, .stop_token = everybody.get_token()};
     }
-    completion = reader ? ask_for_events(core->model(), std::move(options))
-                        : core->model().complete(request_->request, std::move(options));
+    completion = by_events() ? ask_for_events(core->model(), std::move(options))
+                             : core->model().complete(request_->request, std::move(options));
   } catch (...) {
     core.reset();
     return answered(error_of(ErrorCode::callback_failed, "Llm::complete() threw an exception"));
@@ -405,8 +483,9 @@ void Call::answered(Result<Completion> completion) {
   CachedAnswer answer;
   answer.latency_ms = latency_ms;
   answer.total_ms = ms_since(started_);
-  answer.source = request_->pinned ? AnswerSource::model : AnswerSource::bypass;
+  answer.source = request_->bypass ? AnswerSource::bypass : AnswerSource::model;
   answer.cache_status = cache_status_;
+  answer.bypass_reason = bypass_;
   answer.cache_error = std::move(cache_error_);
   answer.usage = completion->usage;
   answer.response = std::move(completion->text);
@@ -423,7 +502,12 @@ void Call::answered(Result<Completion> completion) {
 // The next one's failure is everybody's, or a model in trouble would be asked by all in turn.
 void Call::failed(Error error) {
   shared_->counters.model_errors.add();
+  if (refresh_) {
+    shared_->counters.refresh_errors.add();
+    return refresh_failed(std::move(error));
+  }
   fail_who_have_heard(error);
+  if (error.retryable && stale_) return answer_stale(std::move(error));
   if (error.retryable && !last_try_) {
     if (const auto follower = hand_over()) {
       follower->last_try_ = true;
@@ -443,12 +527,19 @@ void Call::release_lease(Lease::Outcome outcome) noexcept {
   }
 }
 
+// Nobody need wait for an entry.
+void Call::not_stored() noexcept {
+  if (refresh_) rest_from_refreshing();
+  release_lease(Lease::Outcome::not_stored);
+}
+
 void Call::store(const Completion& completion) {
   auto& counters = shared_->counters;
   std::string bytes;
-  if (const auto reason = encode(completion, bytes); reason != Rejection::none) {
+  Ttl ttl;
+  if (const auto reason = encode(completion, bytes, ttl); reason != Rejection::none) {
     counters.of(reason).add();
-    return release_lease(Lease::Outcome::not_stored);
+    return not_stored();
   }
   const auto core = core_.lock();
   if (!core) {  // destroyed meanwhile, and the connection with it
@@ -459,10 +550,10 @@ void Call::store(const Completion& completion) {
       shared_->advanced().max_pending_stores) {
     shared_->pending_stores.fetch_sub(1, std::memory_order_relaxed);
     counters.store_dropped.add();
-    return release_lease(Lease::Outcome::not_stored);
+    return not_stored();
   }
   FutureAccess::on_ready(
-      store_bytes(*core, std::move(bytes)), [shared = shared_](const Result<bool>& stored) {
+      store_bytes(*core, std::move(bytes), ttl), [shared = shared_](const Result<bool>& stored) {
         shared->pending_stores.fetch_sub(1, std::memory_order_relaxed);
         if (stored) {
           (*stored ? shared->counters.stored : shared->counters.of(Rejection::superseded)).add();
@@ -477,12 +568,11 @@ void Call::store(const Completion& completion) {
 }
 
 // False: something else stands there by now, and stays. Only leases care.
-Future<bool> Call::store_bytes(const CachedLlmCore& core, std::string bytes) {
+Future<bool> Call::store_bytes(const CachedLlmCore& core, std::string bytes, Ttl ttl) {
   const auto& cache = core.cache();
   const auto& key = request_->key;
-  const auto ttl = options_.ttl.value_or(shared_->ttl);
   const CallOptions options{.timeout = shared_->advanced().store_timeout};
-  if (!leases()) {
+  if (!leases() && !refresh_) {
     Promise<bool> promise;
     auto future = promise.future();
     FutureAccess::on_ready(cache.set(key, std::move(bytes), ttl, options),
@@ -491,14 +581,48 @@ Future<bool> Call::store_bytes(const CachedLlmCore& core, std::string bytes) {
                            });
     return future;
   }
-  if (seen_) return cache.replace_if(key, *seen_, std::move(bytes), ttl, options);
-  return cache.set_if_absent(key, std::move(bytes), ttl, options);
+  if (!seen_) return cache.set_if_absent(key, std::move(bytes), ttl, options);
+  // One after the other on one connection: what was seen may have come to its end meanwhile.
+  auto replaced = cache.replace_if(key, *seen_, bytes, ttl, options);
+  auto added = cache.set_if_absent(key, std::move(bytes), ttl, options);
+  Promise<bool> promise;
+  auto future = promise.future();
+  FutureAccess::on_ready(std::move(replaced), [promise = std::move(promise),
+                                               added = std::move(added)](Result<bool> was) mutable {
+    FutureAccess::on_ready(std::move(added), [promise = std::move(promise),
+                                              was = std::move(was)](Result<bool> now) mutable {
+      promise.set(was && !*was ? std::move(now) : std::move(was));
+    });
+  });
+  return future;
 }
 
-Rejection Call::encode(const Completion& completion, std::string& bytes) {
+bool Call::stores_nothing() const noexcept {
+  return options_.no_store || shared_->options.no_store;
+}
+
+std::optional<Ttl> Call::ttl_of(const Completion& completion) const {
   const auto& advanced = shared_->advanced();
-  if (options_.no_store || shared_->options.no_store) return Rejection::no_store;
-  if (!request_->pinned) return Rejection::unpinned;
+  auto ttl = options_.ttl;
+  if (ttl.is_unset() && advanced.ttl_policy) {
+    try {
+      ttl = advanced.ttl_policy(request_->request, completion);
+    } catch (...) {
+      return std::nullopt;
+    }
+    if (!ttl.is_valid()) return std::nullopt;
+  }
+  ttl = ttl.value_or(shared_->ttl);
+  return advanced.ttl_jitter ? jittered(ttl, random_part()) : ttl;
+}
+
+Rejection Call::encode(const Completion& completion, std::string& bytes, Ttl& ttl) {
+  const auto& advanced = shared_->advanced();
+  if (stores_nothing()) return Rejection::no_store;
+  if (request_->bypass) {
+    return *request_->bypass == BypassReason::not_deterministic ? Rejection::not_deterministic
+                                                                : Rejection::unpinned;
+  }
   if (cache_status_ == CacheStatus::error || shared_->breaker.is_open()) {
     return Rejection::cache_error;
   }
@@ -517,7 +641,15 @@ Rejection Call::encode(const Completion& completion, std::string& bytes) {
     return by_answer;
   }
 
-  const auto ttl = options_.ttl.value_or(shared_->ttl);
+  const auto chosen = ttl_of(completion);
+  if (!chosen) {
+    shared_->log_once(shared_->told_policy_failed, LogLevel::error,
+                      "CachedLlmAdvanced::ttl_policy threw, or gave a TTL out of range: the answer "
+                      "is not stored");
+    return Rejection::predicate;
+  }
+  const auto lifetime = lifetime_of(*chosen, advanced);
+  ttl = lifetime.hard;
   Entry entry{.response = completion.text,
               .content = completion.content,
               .model = model_name(),
@@ -527,6 +659,7 @@ Rejection Call::encode(const Completion& completion, std::string& bytes) {
                                 std::chrono::system_clock::now().time_since_epoch())
                                 .count(),
               .hard_ttl_ms = ttl.is_finite() ? ttl.duration().count() : 0,
+              .soft_ttl_ms = lifetime.soft_ms,
               .events = recording_ ? recording_->to_json(completion) : std::string(),
               .extra = completion.extra};
   auto encoded = shared_->codec.encode(entry, request_->key, wire_key());

@@ -21,8 +21,10 @@
 #include "cached/core.hpp"
 #include "cached/counters.hpp"
 #include "cached/flights.hpp"
+#include "cached/freshness.hpp"
 #include "cached/lease.hpp"
 #include "cached/recording.hpp"
+#include "cached/refreshes.hpp"
 #include "cached/shared.hpp"
 #include "cached/stream_reader.hpp"
 
@@ -42,6 +44,8 @@ namespace detail {
 //
 // Only the future may end early, by the watchdog. A whole answer that comes after that is stored
 // all the same: it has been paid for.
+//
+// A refresh (see call_refresh.cpp) is a call too, without a caller: nobody has its future.
 class Call final : public FlightNode {
  public:
   static Future<CachedAnswer> start(const std::shared_ptr<CachedLlmCore>& core,
@@ -93,18 +97,27 @@ class Call final : public FlightNode {
   void begin(const std::shared_ptr<CachedLlmCore>& core);
   void lead(const std::shared_ptr<CachedLlmCore>& core);
   void look_up(const std::shared_ptr<CachedLlmCore>& core);
-  void looked_up(Result<std::optional<std::string>> found);
+  // `left`: of the entry's TTL, where that was asked for.
+  void looked_up(Result<std::optional<std::string>> found, Result<std::optional<Ttl>> left);
+  [[nodiscard]] bool asks_age() const noexcept;
   void lookup_failed(Error error);
   void without_cache(Error error, std::shared_ptr<CachedLlmCore> core);
   void missed(EntryFault fault);
   [[nodiscard]] CachedAnswer answer_of(Entry entry) const;
-  void hit(Entry entry, const CacheKey& key, AnswerSource source);
+  // `age`: none where only the entry tells.
+  void hit(Entry entry, const CacheKey& key, AnswerSource source,
+           std::optional<std::chrono::milliseconds> age);
   void ask_model(std::shared_ptr<CachedLlmCore> core);
   void answered(Result<Completion> completion);
   void failed(Error error);
   void store(const Completion& completion);
-  Future<bool> store_bytes(const CachedLlmCore& core, std::string bytes);
-  Rejection encode(const Completion& completion, std::string& bytes);
+  void not_stored() noexcept;
+  Future<bool> store_bytes(const CachedLlmCore& core, std::string bytes, Ttl ttl);
+  Rejection encode(const Completion& completion, std::string& bytes, Ttl& ttl);
+  // Of an answer that is to be stored; none where the user's policy gives no usable one.
+  [[nodiscard]] std::optional<Ttl> ttl_of(const Completion& completion) const;
+  [[nodiscard]] bool stores_nothing() const noexcept;
+  void count_bypass() noexcept;
   void end(Error error);
   // Every end but the first one is ignored.
   void finish(Result<CachedAnswer> result) noexcept;
@@ -127,6 +140,29 @@ class Call final : public FlightNode {
   void give_up_lease(std::shared_ptr<CachedLlmCore> core);
   void found_by_lease(Entry entry);
   void release_lease(Lease::Outcome outcome) noexcept;
+
+  // What is stale.
+  struct StaleEntry {
+    Entry entry;
+    std::chrono::milliseconds age;
+    Clock::time_point found;
+  };
+  struct Refresh {
+    Refreshes::Ticket ticket;
+    Entry stale;  // its times only
+    bool by_events = false;
+    bool asked = false;  // the model
+  };
+  void answer_stale(Error error);
+  void refresh_behind(const Entry& entry, std::string_view bytes) noexcept;
+  void take_refresh_lease(const CachedLlmCore& core);
+  void refresh_lease_tried(const Result<bool>& taken, const Result<std::optional<Ttl>>& left);
+  void refresh_failed(Error error);
+  void rest_from_refreshing() noexcept;
+  // Its answer is wanted as events.
+  [[nodiscard]] bool by_events() const noexcept {
+    return reader != nullptr || (refresh_ && refresh_->by_events);
+  }
 
   // The flight.
   [[nodiscard]] bool flies() const noexcept;
@@ -170,12 +206,15 @@ class Call final : public FlightNode {
   std::optional<Clock::time_point> deadline_;
   CacheStatus cache_status_ = CacheStatus::miss;
   std::optional<Error> cache_error_;
+  std::optional<BypassReason> bypass_;
   bool foreign_entry_ = false;
   bool watched_ = false;
   bool ended_early_ = false;              // by the watchdog
   std::shared_ptr<Recording> recording_;  // of the answer's events, as far as they are needed
   std::string events_;                    // as the entry had them
   std::optional<std::string> seen_;       // what the lookup found, and was no answer
+  std::unique_ptr<StaleEntry> stale_;     // the same, but good enough if the model fails
+  std::unique_ptr<Refresh> refresh_;      // this is one
   std::unique_ptr<LeaseWait> lease_;
   bool near_looked_ = false;
   NearHit near_;           // found, but not decoded yet

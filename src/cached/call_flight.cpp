@@ -9,14 +9,20 @@ namespace valkeycache::inline v0 {
 namespace detail {
 
 bool Call::flies() const noexcept {
-  return shared_->advanced().single_flight && request_->pinned && !options_.cache_only;
+  return shared_->advanced().single_flight && !request_->bypass && !options_.cache_only;
 }
 
 // True: another call asks, and this one waits for it.
 bool Call::join_flight() {
   flight_key = KeyAccess::digest_bytes(request_->key);
-  const bool no_store = options_.no_store || shared_->options.no_store;
-  flight_kind = static_cast<std::uint8_t>((looks_up() ? 0 : 1) | (no_store ? 2 : 0));
+  flight_kind = static_cast<std::uint8_t>((looks_up() ? 0 : 1) | (stores_nothing() ? 2 : 0));
+  if (options_.max_age && looks_up()) {
+    // What one may be given is too old for another.
+    const auto mark = static_cast<std::uint64_t>(options_.max_age->count()) + 1;
+    for (std::size_t i = 0; i < sizeof mark; ++i) {
+      flight_key[16 + i] ^= static_cast<std::uint8_t>(mark >> (8 * i));
+    }
+  }
   step_started_ = Clock::now();
   flies_ = true;
   const auto leading = shared_->flights.join(*this);
@@ -48,7 +54,7 @@ void Call::watch() {
 
 void Call::depart() noexcept {
   if (!flies_) {
-    if (reader) shared_->flights.stop_of(*this).request_stop();
+    if (reader || refresh_) shared_->flights.stop_of(*this).request_stop();
     return;
   }
   auto departure = shared_->flights.depart(*this);
@@ -81,13 +87,15 @@ void Call::take_over(Call& leading, std::shared_ptr<CachedLlmCore> core) noexcep
   guarded([&] {
     cache_status_ = leading.cache_status_;
     cache_error_ = leading.cache_error_;
+    bypass_ = leading.bypass_;
     foreign_entry_ = leading.foreign_entry_;
     seen_ = std::move(leading.seen_);
+    stale_ = std::move(leading.stale_);
     lease_ = std::move(leading.lease_);
     auto& counters = shared_->counters;
     switch (cache_status_) {
       case CacheStatus::bypass:
-        counters.bypassed.add();
+        count_bypass();
         break;
       case CacheStatus::error:
         counters.cache_errors.add();

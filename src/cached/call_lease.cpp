@@ -1,10 +1,11 @@
 // A call's part in a lease: taking it, or waiting for what its holder stores.
 #include <algorithm>
-#include <random>
+#include <cmath>
 #include <utility>
 
 #include "cached/call.hpp"
 #include "cached/call_errors.hpp"
+#include "cached/freshness.hpp"
 #include "cached/lease.hpp"
 
 namespace valkeycache::inline v0 {
@@ -16,10 +17,9 @@ constexpr std::chrono::milliseconds longest_pause{250};
 
 // Between half of it and all of it.
 std::chrono::milliseconds jittered(std::chrono::milliseconds pause) {
-  thread_local std::minstd_rand random{std::random_device()()};
-  std::uniform_int_distribution<std::chrono::milliseconds::rep> among(pause.count() / 2,
-                                                                      pause.count());
-  return std::chrono::milliseconds(std::max<std::chrono::milliseconds::rep>(1, among(random)));
+  const auto half = static_cast<double>(pause.count()) / 2;
+  const std::chrono::milliseconds drawn{std::llround(half + half * random_part())};
+  return std::max(drawn, std::chrono::milliseconds(1));
 }
 
 }  // namespace
@@ -27,7 +27,7 @@ std::chrono::milliseconds jittered(std::chrono::milliseconds pause) {
 bool Call::leases() const noexcept {
   const auto& advanced = shared_->advanced();
   return advanced.lease > std::chrono::milliseconds::zero() && cache_status_ == CacheStatus::miss &&
-         !foreign_entry_ && !options_.no_store && !shared_->options.no_store;
+         !foreign_entry_ && !stores_nothing();
 }
 
 // After a lookup that found nothing.
@@ -78,7 +78,8 @@ void Call::lease_tried(const Result<bool>& taken,
                        Result<std::vector<Result<std::optional<std::string>>>> found) {
   auto core = core_.lock();
   if (core && taken && *taken) {
-    lease_->held = std::make_shared<Lease>(core, lease_->key, lease_->token);
+    lease_->held =
+        std::make_shared<Lease>(core, lease_->key, lease_->token, shared_->advanced().lease);
     lease_->waits = false;
   }
   const Error* error = nullptr;

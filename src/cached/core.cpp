@@ -96,9 +96,12 @@ Result<PreparedRequest> CachedLlmCore::prepare(const ChatRequest& request) const
 Result<PreparedRequest> CachedLlmCore::keyed(ChatRequest request) const {
   auto key = CacheKey::of(request, shared_->identity, shared_->advanced().key);
   if (!key) return std::move(key).error();
-  const bool pinned =
-      is_pinned(*key, request.model().empty() ? shared_->identity.model : request.model());
-  return PreparedRequest{std::move(request), *std::move(key), pinned};
+  auto bypass =
+      why_unpinned(*key, request.model().empty() ? shared_->identity.model : request.model());
+  if (!bypass && shared_->advanced().deterministic_only && !is_deterministic(request)) {
+    bypass = BypassReason::not_deterministic;
+  }
+  return PreparedRequest{std::move(request), *std::move(key), bypass};
 }
 
 std::chrono::milliseconds CachedLlmCore::lookup_budget() const {

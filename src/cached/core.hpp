@@ -6,6 +6,7 @@
 #include <valkeycache/valkey_cache.hpp>
 
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "cached/shared.hpp"
@@ -17,7 +18,7 @@ namespace detail {
 struct PreparedRequest {
   ChatRequest request;
   CacheKey key;
-  bool pinned = true;  // see is_pinned()
+  std::optional<BypassReason> bypass = {};  // why it is never cached
 };
 
 // Only handles own it; a call holds it weakly between its steps, so that destroying the last handle

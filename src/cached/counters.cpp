@@ -7,6 +7,9 @@ CachedLlmStats Counters::read() const {
   const auto because = [this](Rejection reason) {
     return rejected[static_cast<std::size_t>(reason)].read();
   };
+  const auto passed = [this](BypassReason reason) {
+    return bypassed[static_cast<std::size_t>(reason)].read();
+  };
   const auto with = [this](EntryFault fault) {
     return faults[static_cast<std::size_t>(fault)].read();
   };
@@ -14,18 +17,30 @@ CachedLlmStats Counters::read() const {
   stats.calls = calls.read();
   stats.refused = refused.read();
   stats.hits = hits.read();
+  stats.stale = stale.read();
   stats.misses = misses.read();
   stats.shared = shared.read();
-  stats.bypassed = bypassed.read();
+  stats.bypassed_refresh = passed(BypassReason::refresh);
+  stats.bypassed_draft_guardrail = passed(BypassReason::draft_guardrail);
+  stats.bypassed_s3_input = passed(BypassReason::s3_input);
+  stats.bypassed_unversioned_prompt = passed(BypassReason::unversioned_prompt);
+  stats.bypassed_not_deterministic = passed(BypassReason::not_deterministic);
+  stats.bypassed = stats.bypassed_refresh + stats.bypassed_draft_guardrail +
+                   stats.bypassed_s3_input + stats.bypassed_unversioned_prompt +
+                   stats.bypassed_not_deterministic;
   stats.cache_errors = cache_errors.read();
   stats.unfinished = unfinished.read();
   stats.model_calls = model_calls.read();
   stats.model_errors = model_errors.read();
+  stats.refreshes = refreshes.read();
+  stats.refresh_errors = refresh_errors.read();
+  stats.stale_if_error = stale_if_error.read();
   stats.stored = stored.read();
   stats.store_errors = store_errors.read();
   stats.store_dropped = store_dropped.read();
   stats.rejected_no_store = because(Rejection::no_store);
   stats.rejected_unpinned = because(Rejection::unpinned);
+  stats.rejected_not_deterministic = because(Rejection::not_deterministic);
   stats.rejected_cache_error = because(Rejection::cache_error);
   stats.rejected_foreign_entry = because(Rejection::foreign_entry);
   stats.rejected_stop_reason = because(Rejection::stop_reason);

@@ -24,11 +24,13 @@ std::string make_lease_token() {
   return hex(std::span<const std::uint8_t>(bytes));
 }
 
-Lease::Lease(const std::shared_ptr<CachedLlmCore>& core, CacheKey key, std::string token)
+Lease::Lease(const std::shared_ptr<CachedLlmCore>& core, CacheKey key, std::string token,
+             std::chrono::milliseconds time)
     : core_(core),
       shared_(core->shared()),
       key_(std::move(key)),
       token_(std::move(token)),
+      time_(time),
       end_(std::chrono::steady_clock::now() + shared_->advanced().lease_life) {}
 
 Lease::~Lease() {
@@ -40,7 +42,7 @@ void Lease::start() {
 }
 
 void Lease::schedule() {
-  const auto pause = std::max(shared_->advanced().lease / 3, std::chrono::milliseconds(1));
+  const auto pause = std::max(time_ / 3, std::chrono::milliseconds(1));
   shared_->timer.after(pause, [weak = weak_from_this()] {
     if (const auto lease = weak.lock()) lease->beat();
   });
@@ -51,8 +53,7 @@ void Lease::beat() {
   const auto core = core_.lock();
   if (!core) return;
   try {
-    FutureAccess::on_ready(core->cache().expire_if(key_, token_, shared_->advanced().lease,
-                                                   {.timeout = shared_->advanced().lease}),
+    FutureAccess::on_ready(core->cache().expire_if(key_, token_, time_, {.timeout = time_}),
                            [weak = weak_from_this()](const Result<bool>& extended) {
                              const auto lease = weak.lock();
                              // A lease that is lost stays so: the store finds that out.
@@ -67,15 +68,14 @@ void Lease::beat() {
 }
 
 void Lease::release(Outcome outcome) noexcept {
-  if (over_.exchange(true) || outcome == Outcome::keep) return;
+  if (over_.exchange(true)) return;
   const auto core = core_.lock();
   if (!core) return;
   const auto& advanced = shared_->advanced();
   try {
     const CallOptions options{.timeout = advanced.store_timeout};
     if (outcome == Outcome::not_stored) {
-      core->cache().replace_if(key_, token_, std::string(lease_not_stored), advanced.lease,
-                               options);
+      core->cache().replace_if(key_, token_, std::string(lease_not_stored), time_, options);
     } else {
       core->cache().erase_if(key_, token_, options);
     }

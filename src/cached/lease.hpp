@@ -32,7 +32,9 @@ std::string make_lease_token();
 // Held from its making to release(). Owned by a shared pointer; thread-safe.
 class Lease : public std::enable_shared_from_this<Lease> {
  public:
-  Lease(const std::shared_ptr<CachedLlmCore>& core, CacheKey key, std::string token);
+  // `time`: what it was taken for.
+  Lease(const std::shared_ptr<CachedLlmCore>& core, CacheKey key, std::string token,
+        std::chrono::milliseconds time);
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
   // Releases it, as after a failure.
@@ -43,9 +45,8 @@ class Lease : public std::enable_shared_from_this<Lease> {
 
   enum class Outcome : std::uint8_t {
     stored,      // or found: the entry tells
-    not_stored,  // nobody need wait for an entry
+    not_stored,  // nobody need wait for an entry, and nobody should refresh it for a while
     failed,      // somebody else may try
-    keep,        // to its end, as a pause between attempts
   };
   // Once; nobody waits for it.
   void release(Outcome outcome) noexcept;
@@ -58,6 +59,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
   const std::shared_ptr<CallShared> shared_;
   const CacheKey key_;
   const std::string token_;
+  const std::chrono::milliseconds time_;
   const std::chrono::steady_clock::time_point end_;
   std::atomic<bool> over_{false};
 };

@@ -33,6 +33,8 @@ std::optional<SimpleParts> SimpleParts::of(const CachedLlmOptions& options,
   const auto triple =
       ChatRequest("a prompt").temperature(options.advanced.temperature).normalized().as_triple();
   if (!triple) return std::nullopt;
+  // Another program may have stored what this one passes by.
+  if (options.advanced.deterministic_only && options.advanced.temperature != 0) return std::nullopt;
   const auto& model = key.key_model.empty() ? identity.model : key.key_model;
   if (!simple_key(model, triple->temperature, triple->prompt)) return std::nullopt;
   return SimpleParts{.model = model, .temperature = triple->temperature};

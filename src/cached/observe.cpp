@@ -24,12 +24,15 @@ void tell(const CallShared& shared, const CallFacts& facts, const Result<CachedA
   record.start =
       record.end - std::chrono::duration_cast<std::chrono::system_clock::duration>(record.duration);
   record.model = facts.model;
+  record.refresh = facts.refresh;
   record.currency = prices.currency;
   const auto* key = facts.key;
   if (result) {
     record.source = result->source;
     record.cache_status = result->cache_status;
     if (result->cache_error) record.cache_error = result->cache_error->code;
+    if (result->model_error) record.model_error = result->model_error->code;
+    record.bypass_reason = result->bypass_reason;
     if (!result->model.empty()) record.model = result->model;
     record.usage = result->usage;
     record.avoided_usage = result->avoided_usage;
@@ -56,12 +59,15 @@ void tell(const CallShared& shared, const CallFacts& facts, const Result<CachedA
 
 void call_ended(CallShared& shared, const CallFacts& facts,
                 const Result<CachedAnswer>& result) noexcept {
-  if (result) {
+  if (facts.refresh) {
+    // What it cost is in the sums already.
+  } else if (result) {
     shared.meter.answered(result->source, result->total_ms);
     if (result->cached || result->source == AnswerSource::shared) {
       shared.meter.avoided(result->avoided_usage,
                            result->model.empty() ? facts.model : std::string_view(result->model));
     }
+    if (result->model_error) shared.counters.stale_if_error.add();
   } else {
     shared.meter.failed();
   }
@@ -100,6 +106,9 @@ std::string json_line(const CallRecord& record) {
   if (record.cache_status) line["cache_status"] = to_string(*record.cache_status);
   if (record.error) line["error"] = to_string(*record.error);
   if (record.cache_error) line["cache_error"] = to_string(*record.cache_error);
+  if (record.model_error) line["model_error"] = to_string(*record.model_error);
+  if (record.bypass_reason) line["bypass_reason"] = to_string(*record.bypass_reason);
+  if (record.refresh) line["refresh"] = true;
   if (!record.key_id.empty()) line["key"] = record.key_id;
   if (!record.model.empty()) line["model"] = record.model;
   if (record.usage != Usage{}) line["usage"] = json_of(record.usage);

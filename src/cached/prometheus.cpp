@@ -93,6 +93,18 @@ void tokens(Page& page, const TokenTotals& totals) {
   page.sample(totals.cache_write, label("kind", "cache_write"));
 }
 
+void bypasses(Page& page, const CachedLlmStats& stats) {
+  page.family("bypassed_total", "counter", "Calls that did not look, by reason.");
+  const auto because = [&](BypassReason reason, std::uint64_t count) {
+    page.sample(count, label("reason", to_string(reason)));
+  };
+  because(BypassReason::refresh, stats.bypassed_refresh);
+  because(BypassReason::draft_guardrail, stats.bypassed_draft_guardrail);
+  because(BypassReason::s3_input, stats.bypassed_s3_input);
+  because(BypassReason::unversioned_prompt, stats.bypassed_unversioned_prompt);
+  because(BypassReason::not_deterministic, stats.bypassed_not_deterministic);
+}
+
 void rejections(Page& page, const CachedLlmStats& stats) {
   page.family("rejected_total", "counter", "Answers not stored, by the first reason.");
   const auto because = [&](std::string_view reason, std::uint64_t count) {
@@ -100,6 +112,7 @@ void rejections(Page& page, const CachedLlmStats& stats) {
   };
   because("no_store", stats.rejected_no_store);
   because("unpinned", stats.rejected_unpinned);
+  because("not_deterministic", stats.rejected_not_deterministic);
   because("cache_error", stats.rejected_cache_error);
   because("foreign_entry", stats.rejected_foreign_entry);
   because("stop_reason", stats.rejected_stop_reason);
@@ -147,13 +160,20 @@ std::string prometheus_text(const CachedLlmStats& stats, const Labels& labels) {
   page.counter("refused_total", "Calls with an unusable argument, or over from the start.",
                stats.refused);
   page.counter("hits_total", "Calls answered by an entry.", stats.hits);
+  page.counter("stale_total", "Calls answered at once by an entry past its TTL.", stats.stale);
   page.counter("misses_total", "Calls that found no entry.", stats.misses);
-  page.counter("bypassed_total", "Calls that did not look.", stats.bypassed);
+  page.counter("shared_total", "Calls ended by what the model said to another.", stats.shared);
+  bypasses(page, stats);
   page.counter("cache_errors_total", "Lookups that failed or were spared.", stats.cache_errors);
   page.counter("unfinished_total", "Calls over before the cache had answered.", stats.unfinished);
   page.counter("failed_total", "Calls that ended with an error.", stats.failed);
   page.counter("model_calls_total", "Calls of the model.", stats.model_calls);
   page.counter("model_errors_total", "Calls of the model that failed.", stats.model_errors);
+  page.counter("refreshes_total", "Of these, those behind stale hits.", stats.refreshes);
+  page.counter("refresh_errors_total", "Of these, those that failed.", stats.refresh_errors);
+  page.counter("stale_if_error_total",
+               "Calls answered by an entry past its TTL for want of the model.",
+               stats.stale_if_error);
   page.counter("stored_total", "Answers stored.", stats.stored);
   page.counter("store_errors_total", "Stores that failed.", stats.store_errors);
   page.counter("store_dropped_total", "Stores dropped because too many waited.",

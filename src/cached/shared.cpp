@@ -37,6 +37,20 @@ std::optional<Error> first_fault(const CachedLlmOptions& options) {
   if (advanced.lease_life < advanced.lease) {
     return bad("CachedLlmAdvanced::lease_life must not be shorter than lease");
   }
+  if (advanced.stale_while_revalidate < std::chrono::milliseconds::zero()) {
+    return bad("CachedLlmAdvanced::stale_while_revalidate must not be negative");
+  }
+  if (advanced.stale_if_error < std::chrono::milliseconds::zero()) {
+    return bad("CachedLlmAdvanced::stale_if_error must not be negative");
+  }
+  if (advanced.stale_while_revalidate > std::chrono::milliseconds::zero()) {
+    if (advanced.refresh_lease <= std::chrono::milliseconds::zero()) {
+      return bad("CachedLlmAdvanced::refresh_lease must be positive");
+    }
+    if (advanced.lease_life < advanced.refresh_lease) {
+      return bad("CachedLlmAdvanced::lease_life must not be shorter than refresh_lease");
+    }
+  }
   return std::nullopt;
 }
 

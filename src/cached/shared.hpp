@@ -17,6 +17,7 @@
 #include "cached/counters.hpp"
 #include "cached/flights.hpp"
 #include "cached/meter.hpp"
+#include "cached/refreshes.hpp"
 #include "cached/timer.hpp"
 #include "cached/watchdog.hpp"
 
@@ -54,6 +55,7 @@ struct CallShared {
   Meter meter{options.advanced.prices};
   Breaker breaker;
   Flights flights;
+  Refreshes refreshes{options.advanced.max_refreshes};
   Watchdog watchdog;
   Timer timer;
   std::atomic<std::size_t> pending_stores{0};
@@ -61,6 +63,7 @@ struct CallShared {
   std::atomic<bool> told_foreign{false};
   std::atomic<bool> told_no_stop_reason{false};
   std::atomic<bool> told_predicate_threw{false};
+  std::atomic<bool> told_policy_failed{false};
   std::atomic<bool> told_observer_threw{false};
 
   [[nodiscard]] const CachedLlmAdvanced& advanced() const noexcept { return options.advanced; }

@@ -122,7 +122,7 @@ class Warming {
     auto prepared =
         request->request() ? core_.prepare(*request->request()) : core_.prepare(request->prompt());
     if (!prepared) return fail(index, prepared.error().code);
-    if (!prepared->pinned) {
+    if (prepared->bypass) {
       ++report_.unstorable;
       return;
     }

@@ -70,12 +70,12 @@ class LogKeeper {
 
 // What CachedLlmStats promises of its sums, with nothing under way.
 inline ::testing::AssertionResult adds_up(const CachedLlmStats& s) {
-  const auto calls =
-      s.refused + s.hits + s.misses + s.shared + s.bypassed + s.cache_errors + s.unfinished;
-  const auto rejected = s.rejected_no_store + s.rejected_unpinned + s.rejected_cache_error +
-                        s.rejected_foreign_entry + s.rejected_stop_reason + s.rejected_filtered +
-                        s.rejected_malformed + s.rejected_empty + s.rejected_too_large +
-                        s.rejected_predicate + s.rejected_superseded;
+  const auto calls = s.refused + s.hits + s.stale + s.misses + s.shared + s.bypassed +
+                     s.cache_errors + s.unfinished;
+  const auto rejected = s.rejected_no_store + s.rejected_unpinned + s.rejected_not_deterministic +
+                        s.rejected_cache_error + s.rejected_foreign_entry + s.rejected_stop_reason +
+                        s.rejected_filtered + s.rejected_malformed + s.rejected_empty +
+                        s.rejected_too_large + s.rejected_predicate + s.rejected_superseded;
   const auto model_calls = s.model_errors + s.stored + s.store_errors + s.store_dropped + rejected;
   if (calls == s.calls && model_calls == s.model_calls) return ::testing::AssertionSuccess();
   return ::testing::AssertionFailure()
