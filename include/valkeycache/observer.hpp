@@ -49,9 +49,9 @@ struct CallRecord {
 
 // Called once for each call, before its future becomes ready, and for each refresh that asked the
 // model, on the thread that ends it: the caller's for a hit of the near cache, else an I/O thread,
-// which serves nobody else meanwhile. So
-// it must be thread-safe and quick: hand the record's values to a queue. While it blocks, that call
-// and others wait. What it throws is swallowed; the log says so once.
+// which serves nobody else meanwhile. So it must be thread-safe and quick: hand the record's values
+// to a queue. While it blocks, that call and others wait. What it throws is swallowed; the log says
+// so once.
 using CallObserver = std::function<void(const CallRecord&)>;
 
 // The record as one line of JSON, without a newline. Members: start_ns and end_ns (Unix time),

@@ -45,7 +45,7 @@ namespace detail {
 // Only the future may end early, by the watchdog. A whole answer that comes after that is stored
 // all the same: it has been paid for.
 //
-// A refresh (see call_refresh.cpp) is a call too, without a caller: nobody has its future.
+// A refresh (see call_stale.cpp) is a call too, without a caller: nobody has its future.
 class Call final : public FlightNode {
  public:
   static Future<CachedAnswer> start(const std::shared_ptr<CachedLlmCore>& core,
