@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -24,6 +25,7 @@ struct BedrockCall : std::enable_shared_from_this<BedrockCall> {
   using SteadyTime = std::chrono::steady_clock::time_point;
   using OnStop = std::stop_callback<std::function<void()>>;
   using Timers = std::multimap<SteadyTime, std::shared_ptr<BedrockCall>>;
+  using Line = std::list<std::shared_ptr<BedrockCall>>;
 
   explicit BedrockCall(std::shared_ptr<const CallbackContext> context)
       : promise(std::move(context)) {}
@@ -44,6 +46,7 @@ struct BedrockCall : std::enable_shared_from_this<BedrockCall> {
   enum class Stage : std::uint8_t {
     submitted,
     queued,
+    starting,
     fetching_credentials,
     running,
     backing_off,
@@ -52,6 +55,7 @@ struct BedrockCall : std::enable_shared_from_this<BedrockCall> {
   Stage stage = Stage::submitted;
   CallRetries retries;
   HttpExchange* exchange = nullptr;
+  Line::iterator place{};  // while queued or fetching_credentials
   Timers::iterator deadline_timer{};
   Timers::iterator retry_timer{};
   std::optional<Timers::iterator> silence_timer;  // while there is an exchange, perhaps

@@ -69,6 +69,7 @@ const char* describe(Stage stage) noexcept {
       return "while the call waited for its turn (max_concurrent exchanges were under way)";
     case Stage::fetching_credentials:
       return "while AWS credentials were fetched";
+    case Stage::starting:
     case Stage::running:
       return "while Bedrock's answer was awaited";
     case Stage::backing_off:
@@ -191,10 +192,20 @@ void BedrockLoop::run() noexcept {
 }
 
 void BedrockLoop::turn(const HttpEngine::Done& done) {
+  read_inbox();
+  if (closing_) return;
+  start_queued();
+  engine_->run(done);
+  fire_timers();
+  start_queued();
+  sleep();
+}
+
+void BedrockLoop::read_inbox() {
   Inbox inbox;
   take_inbox(inbox);
   closing_ = inbox.close;
-  for (auto& call : inbox.submitted) accept(std::move(call));
+  for (const auto& call : inbox.submitted) accept(call);
   for (const auto& call : inbox.cancelled) {
     if (call->stage == Stage::submitted) continue;  // accept() will see to it
     finish(*call, cancelled_error(call->maybe_applied));
@@ -203,12 +214,6 @@ void BedrockLoop::turn(const HttpEngine::Done& done) {
     if (call->exchange) engine_->resume(call->exchange);
   }
   if (inbox.credentials) on_credentials(*std::move(inbox.credentials));
-  if (closing_) return;
-  start_queued();
-  engine_->run(done);
-  fire_timers();
-  start_queued();
-  sleep();
 }
 
 void BedrockLoop::take_inbox(Inbox& inbox) {
@@ -245,15 +250,19 @@ void BedrockLoop::guarded(BedrockCall& call, F f) noexcept {
   }
 }
 
-void BedrockLoop::accept(CallPointer pointer) {
+void BedrockLoop::accept(const CallPointer& pointer) {
   auto& call = *pointer;
-  call.stage = Stage::queued;
   call.deadline_timer = deadlines_.emplace(call.deadline, pointer);
   if (call.stop.stop_requested()) {
     finish(call, cancelled_error(false));
   } else {
-    queue_.push_back(std::move(pointer));
+    enqueue(queue_.end(), pointer);
   }
+}
+
+void BedrockLoop::enqueue(BedrockCall::Line::iterator before, const CallPointer& pointer) {
+  pointer->place = queue_.insert(before, pointer);
+  pointer->stage = Stage::queued;
 }
 
 void BedrockLoop::on_credentials(Result<AwsCredentials> result) {
@@ -262,14 +271,11 @@ void BedrockLoop::on_credentials(Result<AwsCredentials> result) {
   if (failed && !error) {
     log(LogLevel::warning, "AWS credentials could not be renewed; the old ones serve on");
   }
-  for (auto& call : std::exchange(awaiting_credentials_, {})) {
-    if (call->stage != Stage::fetching_credentials) continue;
-    if (error) {
-      finish(*call, *error);
-    } else {
-      call->stage = Stage::queued;
-      queue_.push_back(std::move(call));
-    }
+  if (error) {
+    while (!awaiting_credentials_.empty()) finish(*awaiting_credentials_.front(), *error);
+  } else {
+    for (const auto& call : awaiting_credentials_) call->stage = Stage::queued;
+    queue_.splice(queue_.end(), awaiting_credentials_);
   }
 }
 
@@ -284,10 +290,8 @@ void BedrockLoop::fire_timers() {
     }
   }
   while (!retry_timers_.empty() && retry_timers_.begin()->first <= now) {
-    auto call = std::move(retry_timers_.begin()->second);
+    enqueue(queue_.begin(), retry_timers_.begin()->second);  // it has waited before
     retry_timers_.erase(retry_timers_.begin());
-    call->stage = Stage::queued;
-    queue_.push_front(std::move(call));  // it has waited before
   }
   while (!silence_timers_.empty() && silence_timers_.begin()->first <= now) {
     on_silence_timer(CallPointer(silence_timers_.begin()->second));
@@ -338,7 +342,7 @@ void BedrockLoop::start_queued() {
   while (running_ < config_->max_concurrent && !queue_.empty()) {
     const auto call = std::move(queue_.front());
     queue_.pop_front();
-    if (call->stage != Stage::queued) continue;
+    call->stage = Stage::starting;
     guarded(*call, [&] { start(call); });
   }
 }
@@ -349,8 +353,8 @@ void BedrockLoop::start(const CallPointer& pointer) {
     auto answer = credentials_.get(std::chrono::system_clock::now());
     if (answer.error) return finish(call, *std::move(answer.error));
     if (!answer.credentials) {
+      call.place = awaiting_credentials_.insert(awaiting_credentials_.end(), pointer);
       call.stage = Stage::fetching_credentials;
-      awaiting_credentials_.push_back(pointer);
       return;
     }
     const auto& used = call.credentials;
@@ -555,8 +559,7 @@ bool BedrockLoop::try_again_at_once(BedrockCall& call, RetryKind kind) {
     return false;
   }
   ++call.retries.attempts;
-  call.stage = Stage::queued;
-  queue_.push_front(call.shared_from_this());
+  enqueue(queue_.begin(), call.shared_from_this());
   return true;
 }
 
@@ -572,6 +575,8 @@ void BedrockLoop::finish(BedrockCall& call, Result<Completion> result) {
       result = Result<Completion>(std::move(error));
     }
   }
+  if (call.stage == Stage::queued) queue_.erase(call.place);
+  if (call.stage == Stage::fetching_credentials) awaiting_credentials_.erase(call.place);
   if (call.stage == Stage::backing_off) retry_timers_.erase(call.retry_timer);
   deadlines_.erase(call.deadline_timer);
   call.stage = Stage::over;
@@ -600,10 +605,8 @@ void BedrockLoop::shut_down() noexcept {
   // Nothing is submitted any more; what was, until just now, ends too.
   Inbox inbox;
   take_inbox(inbox);
-  for (auto& call : inbox.submitted) accept(std::move(call));
+  for (const auto& call : inbox.submitted) accept(call);
   finish_all();
-  queue_.clear();
-  awaiting_credentials_.clear();
   std::stop_source(config_->credentials_stop).request_stop();
 
   std::unique_ptr<HttpEngine> engine;

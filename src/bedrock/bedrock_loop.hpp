@@ -2,7 +2,6 @@
 #pragma once
 
 #include <condition_variable>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -66,10 +65,12 @@ class BedrockLoop : public std::enable_shared_from_this<BedrockLoop> {
   // Under the mutex: ends the loop's sleep.
   void wake_locked() noexcept;
   void turn(const HttpEngine::Done& done);
+  void read_inbox();
   void take_inbox(Inbox& inbox);
   void sleep();
 
-  void accept(CallPointer pointer);
+  void accept(const CallPointer& pointer);
+  void enqueue(BedrockCall::Line::iterator before, const CallPointer& pointer);
   void on_credentials(Result<AwsCredentials> result);
   void fire_timers();
   void listen_from_now(BedrockCall& call);
@@ -113,8 +114,9 @@ class BedrockLoop : public std::enable_shared_from_this<BedrockLoop> {
   std::chrono::seconds clock_offset_{0};
   bool closing_ = false;
   std::size_t running_ = 0;
-  std::deque<CallPointer> queue_;
-  std::vector<CallPointer> awaiting_credentials_;
+  // A call that ends leaves its line at once: there may be any number, and they hold their bodies.
+  BedrockCall::Line queue_;
+  BedrockCall::Line awaiting_credentials_;
   BedrockCall::Timers deadlines_;  // holds every call that was accepted and is not over
   BedrockCall::Timers retry_timers_;
   BedrockCall::Timers silence_timers_;
