@@ -545,12 +545,13 @@ void BedrockLoop::on_failure(BedrockCall& call, Error error, RetryKind kind,
 }
 
 bool BedrockLoop::try_again_at_once(BedrockCall& call, RetryKind kind) {
-  if (config_->auth != AuthScheme::sigv4 || !retry_policy_.has_attempts_left(call.retries)) {
-    return false;
-  }
+  if (config_->auth != AuthScheme::sigv4) return false;
+  // Even where this call may not try again: the next one shall not meet the same refusal.
+  const bool renewable =
+      kind == RetryKind::renew_credentials && credentials_.reject(call.credentials);
+  if (!retry_policy_.has_attempts_left(call.retries)) return false;
   if (kind == RetryKind::renew_credentials) {
-    if (std::exchange(call.renewed_credentials, true)) return false;
-    if (!credentials_.reject(call.credentials)) return false;
+    if (!renewable || std::exchange(call.renewed_credentials, true)) return false;
   } else if (kind == RetryKind::correct_clock) {
     // Another call's response may have corrected it since this attempt was signed.
     if (clock_offset_ == call.clock_offset) return false;

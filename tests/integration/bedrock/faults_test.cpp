@@ -316,6 +316,21 @@ TEST_F(BedrockRenewal, TheSameCredentialsAreNotTriedAgain) {
   EXPECT_EQ(provider->asked, 2);
 }
 
+TEST_F(BedrockRenewal, ACallThatMayNotTryAgainRenewsForTheNext) {
+  const auto provider = std::make_shared<CountingProvider>();
+  auto once = options();
+  once.credentials.reset();
+  once.credentials_provider = provider;
+  once.max_attempts = 1;
+  auto bedrock = client(once);
+  EXPECT_TRUE(ok(ask(bedrock)));
+  server_.expire_token("token-1");
+  EXPECT_TRUE(fails_with(ask(bedrock), ErrorCode::credentials));
+  EXPECT_TRUE(ok(ask(bedrock)));
+  EXPECT_EQ(provider->asked, 2);
+  EXPECT_EQ(server_.calls(), 3u);
+}
+
 TEST_F(BedrockRenewal, ManyCallsAskTheProviderOnce) {
   const auto provider = std::make_shared<CountingProvider>();
   auto bedrock = client_with(provider);
