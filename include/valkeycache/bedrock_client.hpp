@@ -61,7 +61,7 @@ struct BedrockOptions {
   // instance metadata name (unless AWS_EC2_METADATA_DISABLED is true). No region is an error.
   std::string region = {};
   // Scheme, host, port and an optional base path, e.g. "https://gateway.example/bedrock". Empty:
-  // AWS_ENDPOINT_URL_BEDROCK_RUNTIME, AWS_ENDPOINT_URL, else the region's own.
+  // AWS_ENDPOINT_URL_BEDROCK_RUNTIME, AWS_ENDPOINT_URL, the profile's, else the region's own.
   std::string endpoint = {};
   bool fips = false;
   bool dual_stack = false;
@@ -97,7 +97,7 @@ struct BedrockOptions {
   // Exchanges at a time; further calls queue.
   std::size_t max_concurrent = 256;
 
-  std::string ca_file = {};  // PEM bundle; empty: the system's
+  std::string ca_file = {};  // PEM; empty: AWS_CA_BUNDLE, the profile's ca_bundle, the system's
   Executor executor = {};
   LogHook log = {};
 };
@@ -110,9 +110,9 @@ struct BedrockClientAccess;
 class VALKEYCACHE_API BedrockClient : public Llm {
  public:
   // Errors: invalid_argument for an unusable option (no region, malformed endpoint, a custom
-  // endpoint together with fips or dual_stack, bearer over plain http). Credentials are looked for
-  // when they are first needed. Reads the profile files, and where nothing names a region, waits a
-  // second or two for the instance's metadata.
+  // endpoint together with fips or dual_stack, bearer over plain http); overloaded where threads or
+  // descriptors ran out. Credentials are looked for when they are first needed. Reads the profile
+  // files; where nothing names a region, waits a second or two for the instance's metadata.
   static Result<BedrockClient> create(BedrockOptions options);
 
   BedrockClient(const BedrockClient&);

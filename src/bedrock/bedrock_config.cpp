@@ -1,5 +1,6 @@
 #include "bedrock/bedrock_config.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <utility>
@@ -192,10 +193,10 @@ Result<BedrockConfig> resolve_options(BedrockOptions options, const Environment&
   config.model = std::move(options.model);
   config.headers = std::move(options.headers);
   config.header_callback = std::move(options.header_callback);
-  config.timeout = options.timeout;
-  config.connect_timeout = options.connect_timeout;
-  config.read_timeout = options.read_timeout;
-  config.stream_read_timeout = options.stream_read_timeout;
+  config.timeout = std::min(options.timeout, longest_time);
+  config.connect_timeout = std::min(options.connect_timeout, longest_time);
+  config.read_timeout = std::min(options.read_timeout, longest_time);
+  config.stream_read_timeout = std::min(options.stream_read_timeout, longest_time);
   config.retry_read_timeouts = options.retry_read_timeouts;
   config.max_response_bytes = options.max_response_bytes;
   config.max_concurrent = options.max_concurrent;

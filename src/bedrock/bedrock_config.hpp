@@ -5,6 +5,7 @@
 #include <valkeycache/bedrock_client.hpp>
 #include <valkeycache/detail/future_state.hpp>
 
+#include <chrono>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -15,6 +16,9 @@
 
 namespace valkeycache::inline v0 {
 namespace detail {
+
+// Times beyond it are cut down to it, so that adding them to a clock cannot overflow.
+inline constexpr std::chrono::milliseconds longest_time = std::chrono::hours(24 * 365);
 
 enum class AuthScheme : std::uint8_t { sigv4, bearer, none };
 

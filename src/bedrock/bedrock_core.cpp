@@ -15,7 +15,6 @@ namespace detail {
 namespace {
 
 constexpr std::chrono::seconds patience_with_callbacks{5};
-constexpr std::chrono::milliseconds longest_timeout = std::chrono::hours(24 * 365);
 
 // What a child process may neither use nor destroy: its parent's thread and sockets. Kept where it
 // can be reached, so that no leak checker takes it for lost.
@@ -54,15 +53,15 @@ Result<std::shared_ptr<BedrockCore>> BedrockCore::create(BedrockOptions options,
     return Error{.code = ErrorCode::unsupported, .message = "libcurl could not be initialised"};
   }
   auto config = std::make_shared<const BedrockConfig>(*std::move(resolved));
-  auto loop = std::make_shared<BedrockLoop>(config, std::move(seams));
   try {
+    auto loop = std::make_shared<BedrockLoop>(config, std::move(seams));
     // SIGPIPE above all: OpenSSL writes with write(), and libcurl told not to touch signals leaves
     // that to us.
     const AllSignalsBlocked blocked;
     return std::shared_ptr<BedrockCore>(new BedrockCore(std::move(config), std::move(loop)));
   } catch (const std::system_error&) {
     return Error{.code = ErrorCode::overloaded,
-                 .message = "the client's thread could not be started",
+                 .message = "there are no descriptors, or no thread, left for the client",
                  .retryable = true};
   }
 }
@@ -95,7 +94,7 @@ Result<std::shared_ptr<BedrockCall>> BedrockCore::make_call(const ChatRequest& r
   if (model.empty()) {
     return error_invalid("model: neither the request nor the client's options name one");
   }
-  const auto timeout = std::min(options.timeout.value_or(config_->timeout), longest_timeout);
+  const auto timeout = std::min(options.timeout.value_or(config_->timeout), longest_time);
   if (timeout <= std::chrono::milliseconds::zero()) {
     return Error{
         .code = ErrorCode::timeout, .message = "the call was given no time", .retryable = true};

@@ -162,7 +162,7 @@ void configure(CURL* easy, HttpExchange* exchange, const HttpSettings& settings)
   curl_easy_setopt(easy, CURLOPT_USERAGENT, settings.user_agent.c_str());
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                    static_cast<long>(std::min<std::chrono::milliseconds::rep>(
-                       settings.connect_timeout.count(), LONG_MAX)));
+                       settings.connect_timeout.count(), INT_MAX)));
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, keepalive_seconds);
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, keepalive_seconds);

@@ -5,6 +5,7 @@
 #include <thread>
 #include <vector>
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -172,6 +173,19 @@ TEST_F(BedrockLife, TheEndOfTheClientEndsItsCalls) {
   }
   EXPECT_EQ(threads_named("vkc-bedrock"), 0u);
   EXPECT_TRUE(wait_until([this] { return server_.stats().aborted == 2; }));
+}
+
+TEST_F(BedrockLife, NoDescriptorsNoClient) {
+  ASSERT_TRUE(ok(try_client(options())));  // what is made once per process is made
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto refused = try_client(options());
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(fails_with(refused, ErrorCode::overloaded));
+  EXPECT_TRUE(refused.error().retryable);
+  EXPECT_TRUE(ok(try_client(options())));
 }
 
 TEST_F(BedrockLife, AMovedFromClientSaysSo) {

@@ -52,6 +52,16 @@ TEST_F(BedrockRetries, WhoeverSpeaksIsNotSilent) {
   EXPECT_TRUE(ok(ask(bedrock)));
 }
 
+TEST_F(BedrockRetries, LimitsBeyondAllBoundsAreNone) {
+  constexpr auto most = std::chrono::milliseconds::max();
+  auto patient = with_read_timeout(most);
+  patient.timeout = patient.connect_timeout = patient.stream_read_timeout = most;
+  auto bedrock = client(patient);
+  EXPECT_TRUE(ok(ask(bedrock)));
+  EXPECT_TRUE(ok(ask(bedrock, {.timeout = most})));
+  EXPECT_TRUE(ok(bedrock.stream(ChatRequest("x"), [](const StreamEvent&) {}).get()));
+}
+
 TEST_F(BedrockRetries, UnusableLimits) {
   EXPECT_TRUE(fails_with(try_client(with_read_timeout(-1ms)), ErrorCode::invalid_argument));
   auto negative = options();
