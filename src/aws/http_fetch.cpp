@@ -99,7 +99,7 @@ void configure(CURL* easy, const FetchRequest& request, Incoming& incoming,
   const auto timeout = std::clamp<Milliseconds::rep>(request.timeout.count(), 1, INT_MAX);
   curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(timeout));
   if (request.bypass_proxy) curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
-  if (!request.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, request.ca_file.c_str());
+  set_trust(easy, request.ca_file);
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head);
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, &incoming);
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);

@@ -41,5 +41,12 @@ void set_common_options(CURL* easy) noexcept {
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
 }
 
+void set_trust(CURL* easy, const std::string& ca_file) noexcept {
+  if (ca_file.empty()) return;
+  curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file.c_str());
+  // The folder that libcurl was built with would count as well.
+  curl_easy_setopt(easy, CURLOPT_CAPATH, static_cast<char*>(nullptr));
+}
+
 }  // namespace detail
 }  // namespace valkeycache::inline v0

@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "aws/libcurl.hpp"
+
 namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
@@ -156,9 +158,7 @@ void configure(CURL* easy, HttpExchange* exchange, const HttpSettings& settings)
   curl_easy_setopt(easy, CURLOPT_PIPEWAIT, settings.https ? 1L : 0L);
 #endif
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-  if (!settings.ca_file.empty()) {
-    curl_easy_setopt(easy, CURLOPT_CAINFO, settings.ca_file.c_str());
-  }
+  set_trust(easy, settings.ca_file);
   curl_easy_setopt(easy, CURLOPT_USERAGENT, settings.user_agent.c_str());
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                    static_cast<long>(std::min<std::chrono::milliseconds::rep>(
