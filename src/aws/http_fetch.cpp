@@ -168,7 +168,9 @@ FetchAnswer fetch_patiently(const FetchRequest& request, const FetchPatience& pa
   auto pause = patience.pause;
   for (int attempt = 1;; ++attempt, pause *= 2) {
     auto answer = fetch(request, stop);
-    if (!is_passing(answer) || attempt >= patience.attempts) return answer;
+    const bool passing =
+        is_passing(answer) || (patience.also_passing && patience.also_passing(answer));
+    if (!passing || attempt >= patience.attempts) return answer;
     const auto longest = std::max<Milliseconds::rep>(pause.count(), 0);
     const Milliseconds waited(std::uniform_int_distribution<Milliseconds::rep>(0, longest)(random));
     if (!pause_for(waited, stop)) return answer;

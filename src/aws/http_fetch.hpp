@@ -42,9 +42,12 @@ FetchAnswer fetch(const FetchRequest& request, const std::stop_token& stop);
 struct FetchPatience {
   int attempts = 4;
   std::chrono::milliseconds pause{100};
+  // Tells of answers which are worth another attempt though their status does not say so.
+  bool (*also_passing)(const FetchAnswer&) = nullptr;
 };
 
-// Tries again when no whole answer came, and after 429 and 5xx. The last attempt's answer.
+// Tries again when no whole answer came, after 429 and 5xx, and after what is also_passing. The
+// last attempt's answer.
 FetchAnswer fetch_patiently(const FetchRequest& request, const FetchPatience& patience,
                             const std::stop_token& stop);
 

@@ -1,6 +1,7 @@
 #include "aws/sts.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <chrono>
 #include <string_view>
@@ -22,7 +23,18 @@ namespace {
 
 constexpr std::string_view content_type = "application/x-www-form-urlencoded; charset=utf-8";
 constexpr std::chrono::seconds attempt_timeout{10};
-constexpr FetchPatience patience{.attempts = 3, .pause = std::chrono::milliseconds(200)};
+
+// STS throttles, and tells that the identity's provider is out of reach, with status 400.
+bool is_passing_error(const FetchAnswer& answer) {
+  static constexpr std::array<std::string_view, 5> codes{"Throttling", "ThrottlingException",
+                                                         "RequestLimitExceeded", "RequestTimeout",
+                                                         "IDPCommunicationError"};
+  return answer.status == 400 &&
+         std::find(codes.begin(), codes.end(), sts_error_code(answer.body)) != codes.end();
+}
+
+constexpr FetchPatience patience{
+    .attempts = 3, .pause = std::chrono::milliseconds(200), .also_passing = is_passing_error};
 constexpr std::size_t max_token_file = std::size_t{64} << 10;
 
 bool is_name(std::string_view text, std::string_view further) noexcept {

@@ -263,6 +263,23 @@ TEST_F(StsSources, PassingFaultsPass) {
   expect_holds(by_web_identity(), "status 500");
 }
 
+TEST_F(StsSources, ThrottlingPassesThoughItsStatusSaysOtherwise) {
+  const auto failing = [](const std::string& code) {
+    return HttpAnswer{.status = 400,
+                      .body = "<ErrorResponse><Error><Code>" + code +
+                              "</Code><Message>hunter2</Message></Error></ErrorResponse>"};
+  };
+  services_.add_fault("/", failing("Throttling"));
+  services_.add_fault("/", failing("IDPCommunicationError"));
+  EXPECT_EQ(by_web_identity(), "ASIA1");
+  EXPECT_EQ(services_.requests().size(), 3u);
+  services_.add_fault("/", failing("Throttling"), 3);
+  expect_holds(by_web_identity(), "status 400 Throttling");
+  services_.add_fault("/", failing("MalformedPolicyDocument"));
+  expect_holds(by_web_identity(), "status 400 MalformedPolicyDocument");
+  EXPECT_EQ(services_.requests().size(), 7u) << "a lasting one is not asked for again";
+}
+
 TEST_F(StsSources, RefusalsAreTold) {
   variables_["AWS_ROLE_ARN"] = "arn:aws:iam::123456789012:role/other";
   const auto why = by_web_identity();
