@@ -55,9 +55,10 @@ void Lease::beat() {
   try {
     FutureAccess::on_ready(core->cache().expire_if(key_, token_, time_, {.timeout = time_}),
                            [weak = weak_from_this()](const Result<bool>& extended) {
-                             const auto lease = weak.lock();
                              // A lease that is lost stays so: the store finds that out.
-                             if (!lease || (extended && !*extended)) return;
+                             if (extended && !*extended) return;
+                             const auto lease = weak.lock();
+                             if (!lease) return;
                              try {
                                lease->schedule();
                              } catch (...) {  // no memory: the lease ends by itself
