@@ -175,14 +175,28 @@ TEST_F(BedrockLife, TheEndOfTheClientEndsItsCalls) {
   EXPECT_TRUE(wait_until([this] { return server_.stats().aborted == 2; }));
 }
 
+// For as long as it lives nothing more can be opened.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    EXPECT_EQ(getrlimit(RLIMIT_NOFILE, &before_), 0);
+    const rlimit none{.rlim_cur = 0, .rlim_max = before_.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  }
+  ~NoDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
+  NoDescriptors(const NoDescriptors&) = delete;
+  NoDescriptors& operator=(const NoDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
 TEST_F(BedrockLife, NoDescriptorsNoClient) {
   ASSERT_TRUE(ok(try_client(options())));  // what is made once per process is made
-  rlimit before{};
-  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
-  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
-  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
-  const auto refused = try_client(options());
-  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  const auto refused = [this] {
+    const NoDescriptors none;
+    return try_client(options());
+  }();
   EXPECT_TRUE(fails_with(refused, ErrorCode::overloaded));
   EXPECT_TRUE(refused.error().retryable);
   EXPECT_TRUE(ok(try_client(options())));
