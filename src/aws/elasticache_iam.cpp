@@ -52,7 +52,8 @@ class TokenMaker {
     // Held while the sources are asked: who comes meanwhile takes what they give.
     const std::lock_guard lock(mutex_);
     const auto now = clock_();
-    const auto ends = credentials_ ? credentials_->expires : std::nullopt;
+    const auto* const ends =
+        credentials_ && credentials_->expires ? &*credentials_->expires : nullptr;
     if (!provider_) {
       if (!ends || *ends > now) return *credentials_;
       return Error{.code = ErrorCode::credentials,
