@@ -33,7 +33,7 @@ bool is_passing_error(const FetchAnswer& answer) {
          std::find(codes.begin(), codes.end(), sts_error_code(answer.body)) != codes.end();
 }
 
-constexpr FetchPatience patience{
+constexpr FetchPatience sts_patience{
     .attempts = 3, .pause = std::chrono::milliseconds(200), .also_passing = is_passing_error};
 constexpr std::size_t max_token_file = std::size_t{64} << 10;
 
@@ -143,7 +143,7 @@ SourceAnswer ask(std::string_view action, const RoleRequest& role, std::string f
   request.header_lines.push_back("Host: " + endpoint->authority);
   request.header_lines.push_back("Content-Type: " + std::string(content_type));
   request.header_lines.emplace_back("Accept:");
-  const auto answer = fetch_patiently(request, patience, place.context.stop);
+  const auto answer = fetch_patiently(request, sts_patience, place.context.stop);
   if (answer.status != 200) {
     const auto code = sts_error_code(answer.body);
     return refusal(what + "STS at " + endpoint->authority + " answered: " + describe(answer) +

@@ -19,7 +19,7 @@ namespace {
 constexpr std::uint32_t alone_after = 32;
 constexpr std::chrono::milliseconds look_in_interval{1};
 // How late await_replies() may come back, roughly.
-constexpr std::chrono::milliseconds patience{10};
+constexpr std::chrono::milliseconds steering_patience{10};
 
 // The core whose helm this thread holds, without being its I/O thread.
 thread_local const CacheCore* steered = nullptr;
@@ -376,7 +376,7 @@ void CacheCore::help(FutureCore& future, const SteadyTime* deadline) noexcept {
         until = next_time();
         if (deadline) until = std::min(until.value_or(*deadline), *deadline);
       }
-      if (patient && until.value_or(SteadyTime::max()) - now > patience) {
+      if (patient && until.value_or(SteadyTime::max()) - now > steering_patience) {
         patient = backend_->await_replies();
         ready = {};
       } else {
