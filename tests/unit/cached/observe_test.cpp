@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "cached/meter.hpp"
 #include "unit/cached/ask_support.hpp"
@@ -132,6 +133,42 @@ TEST(Observe, EachCallIsToldOnceAndWithoutText) {
   EXPECT_EQ(llm.stats().failed, 2U);
 }
 
+// As a program reads them that knows no more than the header says.
+TEST(Observe, LinesAreJsonWithTheMembersOfTheHeader) {
+  const auto text_of = [](const CallRecord& record) {
+    return nlohmann::json::parse(json_line(record));
+  };
+  const auto least = text_of({});
+  for (const auto* member : {"start_ns", "end_ns", "request_bytes", "response_bytes", "age_ms"}) {
+    EXPECT_TRUE(least.at(member).is_number_integer()) << member;
+  }
+  EXPECT_TRUE(least.at("duration_ms").is_number_float());
+  EXPECT_EQ(least.size(), 6U) << "what is none is left out: " << least;
+
+  const std::string odd = "m\"\\\n\x01\xff\xc3\xa9";
+  const auto most = text_of({.source = AnswerSource::shared,
+                             .cache_status = CacheStatus::error,
+                             .error = ErrorCode::throttled,
+                             .cache_error = ErrorCode::timeout,
+                             .key_id = "0123456789abcdef",
+                             .model = odd,
+                             .usage = {.input_tokens = 1, .output_tokens = 2, .total_tokens = 3},
+                             .avoided_usage = {.input_tokens = 4},
+                             .cost = 0.5,
+                             .avoided_cost = 0.25,
+                             .currency = "EUR"});
+  EXPECT_EQ(most.size(), 17U) << most;
+  EXPECT_EQ(most.at("source"), "shared");
+  EXPECT_EQ(most.at("cache_status"), "error");
+  EXPECT_EQ(most.at("error"), "throttled");
+  EXPECT_EQ(most.at("cache_error"), "timeout");
+  EXPECT_EQ(most.at("key"), "0123456789abcdef");
+  EXPECT_EQ(most.at("usage").at("output_tokens"), 2);
+  EXPECT_EQ(most.at("avoided_usage").at("input_tokens"), 4);
+  EXPECT_EQ(most.at("cost"), 0.5);
+  EXPECT_EQ(most.at("model"), "m\"\\\n\x01\xef\xbf\xbd\xc3\xa9");
+}
+
 TEST(Observe, CallsEndedFromOutsideAreToldOnce) {
   LineKeeper keeper;
   CachedLlmOptions options;
@@ -246,6 +283,61 @@ TEST(Prometheus, TheTextIsWellFormedAndTrue) {
   EXPECT_EQ(page[R"(valkeycache_call_duration_seconds_count{source="valkey"})"], 3);
   EXPECT_EQ(page[R"(valkeycache_call_duration_seconds_bucket{source="valkey",le="+Inf"})"], 3);
   EXPECT_EQ(page[R"(valkeycache_rejected_total{reason="predicate"})"], 0);
+}
+
+// Each with a value of its own, so that none stands in another's place.
+TEST(Prometheus, EveryCounterIsThere) {
+  CachedLlmStats stats;
+  std::map<std::string, std::uint64_t*> samples = {
+      {"calls_total", &stats.calls},
+      {"refused_total", &stats.refused},
+      {"hits_total", &stats.hits},
+      {"misses_total", &stats.misses},
+      {"shared_total", &stats.shared},
+      {"cache_errors_total", &stats.cache_errors},
+      {"unfinished_total", &stats.unfinished},
+      {"failed_total", &stats.failed},
+      {"model_calls_total", &stats.model_calls},
+      {"model_errors_total", &stats.model_errors},
+      {"stored_total", &stats.stored},
+      {"store_errors_total", &stats.store_errors},
+      {"store_dropped_total", &stats.store_dropped},
+      {"rejected_total{reason=\"no_store\"}", &stats.rejected_no_store},
+      {"rejected_total{reason=\"unpinned\"}", &stats.rejected_unpinned},
+      {"rejected_total{reason=\"cache_error\"}", &stats.rejected_cache_error},
+      {"rejected_total{reason=\"foreign_entry\"}", &stats.rejected_foreign_entry},
+      {"rejected_total{reason=\"stop_reason\"}", &stats.rejected_stop_reason},
+      {"rejected_total{reason=\"filtered\"}", &stats.rejected_filtered},
+      {"rejected_total{reason=\"malformed\"}", &stats.rejected_malformed},
+      {"rejected_total{reason=\"empty\"}", &stats.rejected_empty},
+      {"rejected_total{reason=\"too_large\"}", &stats.rejected_too_large},
+      {"rejected_total{reason=\"predicate\"}", &stats.rejected_predicate},
+      {"rejected_total{reason=\"superseded\"}", &stats.rejected_superseded},
+      {"entry_faults_total{fault=\"corrupt\"}", &stats.corrupt_entries},
+      {"entry_faults_total{fault=\"wrong_digest\"}", &stats.wrong_digest},
+      {"entry_faults_total{fault=\"bad_mac\"}", &stats.bad_mac},
+      {"entry_faults_total{fault=\"foreign_format\"}", &stats.foreign_format},
+      {"entry_faults_total{fault=\"unsupported\"}", &stats.unsupported_entries},
+      {"breaker_trips_total", &stats.breaker_trips},
+      {"tokens_consumed_total{kind=\"input\"}", &stats.consumed.input},
+      {"tokens_consumed_total{kind=\"output\"}", &stats.consumed.output},
+      {"tokens_consumed_total{kind=\"cache_read\"}", &stats.consumed.cache_read},
+      {"tokens_consumed_total{kind=\"cache_write\"}", &stats.consumed.cache_write},
+      {"tokens_avoided_total{kind=\"input\"}", &stats.avoided.input},
+      {"tokens_avoided_total{kind=\"output\"}", &stats.avoided.output},
+      {"tokens_avoided_total{kind=\"cache_read\"}", &stats.avoided.cache_read},
+      {"tokens_avoided_total{kind=\"cache_write\"}", &stats.avoided.cache_write},
+      {"unpriced_total", &stats.unpriced},
+  };
+  std::uint64_t value = 100;
+  for (const auto& [name, member] : samples) *member = value++;
+  stats.breaker_open = true;
+  const Exposition page(prometheus_text(stats));
+  EXPECT_EQ(page.faults, std::vector<std::string>{});
+  for (const auto& [name, member] : samples) {
+    EXPECT_EQ(page["valkeycache_" + name], static_cast<double>(*member)) << name;
+  }
+  EXPECT_EQ(page["valkeycache_breaker_open"], 1);
 }
 
 TEST(Prometheus, LabelsAreEscapedAndBadNamesLeftOut) {
