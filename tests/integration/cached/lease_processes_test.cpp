@@ -85,7 +85,9 @@ TEST_F(LeaseProcesses, AHolderThatIsKilledIsReplaced) {
   launch(short_lease);
   auto& killed = asker(0);
   killed.signal(SIGKILL);
-  ASSERT_TRUE(wait_until([&] { return asked() == 2; }));
+  // The rest is for a busy machine.
+  ASSERT_TRUE(wait_until([&] { return asked() == 2; }, short_lease + std::chrono::seconds(10)))
+      << "within the lease's time";
   let_go();
   for (auto& child : children_) {
     if (child.get() != &killed) expect_well(*child);

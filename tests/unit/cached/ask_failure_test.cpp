@@ -165,6 +165,16 @@ TEST(AskFailure, StrictFailsTheCall) {
   EXPECT_TRUE(adds_up(llm.stats()));
 }
 
+TEST(AskFailure, StrictIsAboutLookups) {
+  Scripted valkey;
+  valkey.on_set("-OOM command not allowed\r\n");
+  const auto llm =
+      cached(valkey.cache(), FakeLlm::saying(answer_of("a")), {.advanced = {.strict = true}});
+  const auto answer = llm.ask("x").get();
+  ASSERT_TRUE(ok(answer)) << "it has been paid for";
+  ASSERT_TRUE(wait_until([&] { return llm.stats().store_errors == 1; }));
+}
+
 TEST(AskFailure, CacheOnlyAnswersTheCachesFailure) {
   Scripted valkey;
   valkey.on_get("-LOADING wait\r\n");

@@ -1,6 +1,8 @@
-// Flights at their edges: variants, models that throw, strict, fork().
+// Flights at their edges: memory, deadlines, variants, models that throw, strict, fork().
 #include <valkeycache/cached_llm.hpp>
 
+#include <chrono>
+#include <cstddef>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -12,6 +14,7 @@
 
 #include <gtest/gtest.h>
 
+#include "support/heap.hpp"
 #include "support/valkey/fake_server.hpp"
 #include "support/valkey/gate.hpp"
 #include "unit/cached/ask_support.hpp"
@@ -27,6 +30,47 @@ using test::FakeLlm;
 using test::fresh_cache;
 using test::ok;
 using test::patience;
+
+// Each caller costs the same, however many wait, and nothing when all have gone.
+TEST(FlightEdges, MemoryIsInProportionToTheCallers) {
+  const auto model = FakeLlm::manual();
+  const auto llm = cached(fresh_cache(), model, {.no_store = true});
+  std::size_t asked = 0;
+  const auto taken_by = [&](std::size_t callers) {
+    std::vector<Future<CachedAnswer>> answers(callers);
+    const auto before = test::heap_in_use().value_or(0);
+    for (auto& answer : answers) answer = llm.ask("What is Valkey?");
+    EXPECT_TRUE(model->wait_for_calls(++asked));
+    const auto during = test::heap_in_use().value_or(0);
+    model->answer(asked - 1, answer_of("a"));
+    for (auto& answer : answers) EXPECT_TRUE(ok(answer.get(patience)));
+    answers.clear();
+    const auto after = test::heap_in_use().value_or(0);
+    EXPECT_LE(after, before + callers * 32 + 100'000) << "all of it was given back";
+    return static_cast<double>(during - before) / static_cast<double>(callers);
+  };
+  taken_by(100);
+  const auto few = taken_by(1000);
+  const auto many = taken_by(10000);
+  EXPECT_LT(many, 4096) << "bytes for each";
+  EXPECT_LE(many, few * 1.5) << "the thousand cost " << few << " bytes each";
+}
+
+TEST(FlightEdges, TheLeadersDeadlineHandsTheFlightOn) {
+  const auto cache = fresh_cache();
+  const auto model = FakeLlm::manual();
+  const auto llm = cached(cache, model);
+  auto leader = llm.ask("x", {.timeout = std::chrono::seconds(1)});
+  ASSERT_TRUE(model->wait_for_calls(1));
+  auto follower = llm.ask("x");
+  EXPECT_TRUE(fails_with(leader.get(patience), ErrorCode::timeout));
+  EXPECT_FALSE(model->options(0).stop_token.stop_requested());
+  model->answer(0, answer_of("a"));
+  EXPECT_EQ(follower.get(patience)->response, "a");
+  EXPECT_EQ(model->calls(), 1U);
+  ASSERT_TRUE(test::settled(cache));
+  EXPECT_TRUE(adds_up(llm.stats()));
+}
 
 TEST(FlightEdges, VariantsFlyApart) {
   const auto cache = fresh_cache();

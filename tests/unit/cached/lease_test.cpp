@@ -11,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include "support/valkey/fake_server.hpp"
 #include "unit/cached/ask_support.hpp"
 
 namespace valkeycache {
@@ -185,6 +186,46 @@ TEST(Lease, IsExtendedWhileTheModelIsAsked) {
   }));
   model->answer(0, answer_of("a"));
   EXPECT_TRUE(ok(answer.get(patience)));
+}
+
+TEST(Lease, IsNotExtendedBeyondItsLife) {
+  const auto cache = fresh_cache();
+  const auto model = FakeLlm::manual();
+  auto options = leasing(300ms);
+  options.advanced.lease_life = 600ms;
+  const auto llm = cached(cache, model, options);
+  const auto other = cached(cache, model, options);
+  auto slow = llm.ask("x");
+  ASSERT_TRUE(model->wait_for_calls(1));
+  EXPECT_TRUE(held(cache, llm));
+  EXPECT_TRUE(wait_until([&] { return !held(cache, llm); })) << "the model is asked still";
+  auto next = other.ask("x");
+  ASSERT_TRUE(model->wait_for_calls(2));
+  model->answer(1, answer_of("b"));
+  model->answer(0, answer_of("a"));
+  EXPECT_EQ(slow.get(patience)->response, "a");
+  EXPECT_EQ(next.get(patience)->response, "b");
+}
+
+// Whichever step of it fails: those who asked wait for nothing, and nobody is refused.
+TEST(Lease, AValkeyThatFailsMeansAskingTheModel) {
+  for (const bool takes : {false, true}) {
+    test::FakeServer server(test::answering([takes](const test::Command& command) -> std::string {
+      if (command[0] == "GET") return "_\r\n";
+      if (command[0] == "SET" && takes) return "+OK\r\n";
+      return "-OOM no\r\n";
+    }));
+    const auto cache = ValkeyCache::open(server.uri()).value();
+    const auto model = FakeLlm::saying(answer_of("a"));
+    const auto llm = cached(cache, model, leasing());
+    for (int i = 0; i < 3; ++i) {
+      const auto answer = llm.ask("x").get(patience);
+      ASSERT_TRUE(ok(answer));
+      EXPECT_EQ(answer->source, AnswerSource::model);
+    }
+    EXPECT_EQ(model->calls(), 3U);
+    EXPECT_TRUE(wait_until([&] { return settled(cache) && adds_up(llm.stats()); }));
+  }
 }
 
 TEST(Lease, EachWhoWaitsHasItsOwnDeadlineAndToken) {

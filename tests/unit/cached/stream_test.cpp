@@ -162,6 +162,59 @@ TEST(CachedStream, AnEntryOfAskIsToldBlockByBlock) {
   EXPECT_EQ(tool, R"({"a":1})");
 }
 
+TEST(CachedStream, ReasoningAndToolsComeBackAsTheyCameAndServeAskToo) {
+  const auto cache = fresh_cache();
+  const auto model = std::make_shared<Talker>();
+  const auto llm = cached(cache, model, {.advanced = {.store_tool_use = true}});
+  auto whole = answer_of("hello", "tool_use");
+  whole.content = R"([{"reasoningContent":{"reasoningText":{"text":"hm, well","signature":"s"}}},)"
+                  R"({"text":"hello"},{"toolUse":{"toolUseId":"t","name":"n","input":{"a":1}}}])";
+  const std::vector<StreamEvent> events = {
+      {.type = Type::message_start, .text = "assistant"},
+      {.type = Type::reasoning_delta, .text = "hm, "},
+      {.type = Type::reasoning_delta, .text = "well"},
+      {.type = Type::other_delta, .json = R"({"reasoningContent":{"signature":"s"}})"},
+      {.type = Type::block_stop},
+      {.type = Type::text_delta, .block = 1, .text = "hel"},
+      {.type = Type::text_delta, .block = 1, .text = "lo"},
+      {.type = Type::block_stop, .block = 1},
+      {.type = Type::block_start,
+       .block = 2,
+       .json = R"({"toolUse":{"toolUseId":"t","name":"n"}})"},
+      {.type = Type::tool_delta, .block = 2, .text = R"({"a")"},
+      {.type = Type::tool_delta, .block = 2, .text = R"(:1})"},
+      {.type = Type::block_stop, .block = 2},
+      {.type = Type::message_stop, .text = "tool_use"},
+      {.type = Type::usage, .json = R"({"metrics":{"latencyMs":7}})", .usage = whole.usage}};
+  Ear live;
+  auto miss = llm.stream(question(), live.handler());
+  for (const auto& event : events) model->asked(0).tell(event);
+  model->asked(0).promise.set(whole);
+  ASSERT_TRUE(ok(miss.get(patience)));
+  ASSERT_TRUE(settled(cache));
+
+  Ear again;
+  const auto hit = llm.stream(question(), again.handler()).get(patience);
+  ASSERT_TRUE(ok(hit));
+  EXPECT_TRUE(hit->cached);
+  const auto told = again.events();
+  ASSERT_EQ(told.size(), events.size());
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    EXPECT_EQ(told[i].type, events[i].type) << i;
+    EXPECT_EQ(told[i].block, events[i].block) << i;
+    EXPECT_EQ(told[i].text, events[i].text) << i;
+    EXPECT_EQ(told[i].json, events[i].json) << i;
+    EXPECT_EQ(told[i].usage, events[i].usage) << i;
+  }
+  const auto asked = llm.ask(question()).get(patience);
+  ASSERT_TRUE(ok(asked));
+  EXPECT_TRUE(asked->cached);
+  EXPECT_EQ(asked->response, "hello");
+  EXPECT_EQ(asked->content, whole.content);
+  EXPECT_EQ(asked->stop_reason, "tool_use");
+  EXPECT_EQ(model->calls(), 1U);
+}
+
 TEST(CachedStream, OthersHearWhatWasSaidAndThenTheRest) {
   const auto cache = fresh_cache();
   const auto model = std::make_shared<Talker>();
