@@ -128,7 +128,7 @@ std::string_view EventStreamMessage::string_header(std::string_view name) const 
 
 bool EventStreamDecoder::fail(EventStreamFault fault) noexcept {
   fault_ = fault;
-  buffer_ = std::string();
+  std::string().swap(buffer_);
   return false;
 }
 

@@ -75,7 +75,8 @@ class Command {
   // For those that are used again.
   void reset_command() noexcept {
     request.clear();
-    if (request.capacity() > longest_kept_request) request = {};
+    // (Assigning an empty string would leave the memory where it is.)
+    if (request.capacity() > longest_kept_request) std::string().swap(request);
     deadline = SteadyTime::max();
     effect = Effect::none;
     times_sent = 0;

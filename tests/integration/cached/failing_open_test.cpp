@@ -4,6 +4,8 @@
 #include <string>
 
 #include "cached_fixture.hpp"
+#include "support/heap.hpp"
+#include "support/sanitized.hpp"
 
 using namespace valkeycache;
 using namespace valkeycache::test;
@@ -103,6 +105,35 @@ TEST_F(FailingOpen, AStoppedServerDelaysAnAnswerByNoMoreThanTheTimeOuts) {
   server.resume();
   EXPECT_TRUE(wait_until(hits)) << "hits resume";
   EXPECT_FALSE(llm.stats().breaker_open);
+}
+
+// Also for calls that would take a lease; one after the other, with the options as they are.
+TEST_F(FailingOpen, AStoppedServerCostsFiveTimeOutsAltogether) {
+  for (const auto lease : {0ms, 10'000ms}) {
+    ValkeyServer server;
+    const auto cache = ValkeyCache::open(server.uri(), guide_cache()).value();
+    ASSERT_TRUE(ok(cache.ping().get()));
+    CachedLlmOptions options;
+    options.advanced.lease = lease;
+    options.advanced.breaker_open = 1h;
+    const CachedLlm llm(cache, claude(), options);
+    server.pause();
+    const auto begin = Clock::now();
+    std::chrono::duration<double, std::milli> model{0};
+    constexpr int calls = 40;
+    for (int i = 0; i < calls; ++i) {
+      const auto answer = llm.ask("question " + std::to_string(i)).get();
+      ASSERT_TRUE(ok(answer));
+      model += std::chrono::duration<double, std::milli>(answer->latency_ms);
+    }
+    const std::chrono::duration<double, std::milli> cost = Clock::now() - begin - model;
+    // Had each waited it would be 4 s; the rest is for a busy machine.
+    EXPECT_GE(cost.count(), 5 * 100);
+    EXPECT_LT(cost.count(), 5 * 100 + 2000);
+    EXPECT_EQ(llm.stats().cache_errors, std::uint64_t{calls});
+    EXPECT_EQ(cache.stats().timeouts, 5U);
+    server.resume();
+  }
 }
 
 TEST_F(FailingOpen, AFullServer) {
@@ -225,6 +256,59 @@ TEST_F(FailingOpen, AFloodOfMissesOntoADeadServerTakesNoMemory) {
   for (int i = 0; i < 1000; ++i) ASSERT_TRUE(ok(llm.ask("q" + std::to_string(i)).get()));
   EXPECT_EQ(llm.stats().store_dropped, 992U);
   EXPECT_LE(cache.stats().in_flight, 8U);
+}
+
+// Stores that a hung server does not take go by their time-out, and give their memory back.
+TEST_F(FailingOpen, AFloodOfMissesOntoAStoppedServerTakesNoMemory) {
+  constexpr std::size_t size = 100'000;
+  constexpr int misses = sanitized ? 300 : 2000;
+  ValkeyServer server;
+  const auto cache = ValkeyCache::open(server.uri(), guide_cache()).value();
+  ASSERT_TRUE(ok(cache.ping().get()));
+  CachedLlmOptions options;
+  options.refresh = true;
+  options.advanced.breaker_failures = 0;
+  options.advanced.max_pending_stores = 16;
+  options.advanced.store_timeout = 5ms;
+  const auto model = make_async_llm({.model = "quick"}, [](const ChatRequest&, CallOptions) {
+    return make_ready_future<Completion>(
+        Completion{.text = std::string(size, 'x'), .stop_reason = "end_turn"});
+  });
+  const CachedLlm llm(cache, model, options);
+  server.pause();
+  const auto before = heap_in_use().value_or(0);
+  for (int i = 0; i < misses; ++i) {
+    ASSERT_TRUE(ok(llm.ask("q" + std::to_string(i)).get()));
+    if (i % 16 == 0) {
+      ASSERT_TRUE(wait_until([&] { return cache.stats().in_flight == 0; })) << i;
+    }
+  }
+  const auto stats = llm.stats();
+  EXPECT_GT(stats.store_errors, std::uint64_t{misses} / 2) << "or there was no flood";
+  EXPECT_LT(heap_in_use().value_or(0), before + 64 * size) << "of " << misses << " entries";
+  server.resume();
+  EXPECT_TRUE(wait_until([&] { return cache.ping().get().has_value(); }));
+}
+
+TEST_F(FailingOpen, AFloodOfLongAnswersIsBoundedByItsBytes) {
+  constexpr std::size_t size = 100'000;
+  auto open = guide_cache();
+  open.max_queued_bytes = 10 * size;
+  const auto cache =
+      ValkeyCache::open("valkey://127.0.0.1:" + std::to_string(ValkeyServer::free_port()), open)
+          .value();
+  CachedLlmOptions options;
+  options.refresh = true;
+  options.advanced.breaker_failures = 0;
+  options.advanced.store_timeout = patience;
+  const auto model = make_async_llm({.model = "quick"}, [](const ChatRequest&, CallOptions) {
+    return make_ready_future<Completion>(
+        Completion{.text = std::string(size, 'x'), .stop_reason = "end_turn"});
+  });
+  const CachedLlm llm(cache, model, options);
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(ok(llm.ask("q" + std::to_string(i)).get()));
+  EXPECT_GE(llm.stats().store_errors, 90U);
+  EXPECT_GE(cache.stats().overloaded, 90U);
 }
 
 }  // namespace

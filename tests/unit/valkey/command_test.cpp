@@ -1,0 +1,29 @@
+#include "valkey/command.hpp"
+
+#include <cstddef>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "valkey/decode.hpp"
+
+namespace {
+
+using namespace valkeycache::detail;
+using Stored = PooledCommandFuture<void>;
+
+TEST(Command, UsedAgainItKeepsTheMemoryOfShortRequestsOnly) {
+  constexpr std::size_t longest_kept = 1024;
+  for (const std::size_t size : {std::size_t{10}, longest_kept, std::size_t{100'000}}) {
+    for (int i = 0; i < 3; ++i) {
+      const auto command = Stored::make(&decode_stored);
+      EXPECT_EQ(command->request, "") << size;
+      EXPECT_LE(command->request.capacity(), longest_kept) << size;
+      command->request.reserve(size);
+      command->request.assign(size, 'x');
+    }
+  }
+  EXPECT_LE(Stored::make(&decode_stored)->request.capacity(), longest_kept);
+}
+
+}  // namespace
