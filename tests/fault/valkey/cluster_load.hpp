@@ -11,6 +11,7 @@
 
 #include "fault.hpp"
 #include "support/sanitized.hpp"
+#include "support/valkey/valkey_cluster.hpp"
 
 namespace valkeycache::test {
 
@@ -58,6 +59,34 @@ class ClusterLoad {
       return good_ + failed_ >= direct && answered_ + unanswered_ >= asked;
     })) << "the callers do not get on";
   }
+  // When an observer's own clients can write every key, they have seen the cluster recover. The
+  // same has to be so here within a second. Not by way of `without`.
+  void expect_recovery_with(const ValkeyCluster& cluster,
+                            std::optional<std::size_t> without = {}) const {
+    std::vector<RespClient> observers;
+    for (std::size_t i = 0; i < cluster.size(); ++i) {
+      if (cluster.alive(i) && i != without) observers.push_back(cluster.server(i).connect());
+    }
+    const auto taken = [&](int i) {
+      return std::any_of(observers.begin(), observers.end(), [&](RespClient& observer) {
+        return !observer.command({"SET", cache_.wire_key(key(i)), value(i)}).is_error();
+      });
+    };
+    ASSERT_TRUE(wait_until([&] {
+      for (int i = 0; i < keys; ++i) {
+        if (!taken(i)) return false;
+      }
+      return true;
+    })) << "the cluster does not recover";
+    const auto recovered = SteadyClock::now();
+    EXPECT_TRUE(wait_until([&] { return all_well(); }));
+    const auto later = SteadyClock::now() - recovered;
+    ::testing::Test::RecordProperty("recovery_ms",
+                                    static_cast<int>(later / std::chrono::milliseconds(1)));
+    if (!sanitized) {
+      EXPECT_LT(later, std::chrono::seconds(1)) << "beyond the cluster's own time";
+    }
+  }
   // Every key can be written and read.
   [[nodiscard]] bool all_well() const {
     std::vector<Future<void>> stores;
@@ -71,6 +100,19 @@ class ClusterLoad {
     return well;
   }
 
+  // What others write is what is read, once the push about it has come.
+  void expect_coherence(const ValkeyCache& writer) {
+    stop();
+    for (int i = 0; i < keys; ++i) {
+      EXPECT_TRUE(wait_until([&] {
+        (void)cache_.get(key(i)).get();
+        return static_cast<bool>(cache_.find_near(key(i)));
+      }));
+      ASSERT_TRUE(ok(writer.set(key(i), "new").get()));
+      EXPECT_TRUE(wait_until([&] { return cache_.get(key(i)).get().value() == Found("new"); }));
+    }
+    EXPECT_EQ(cache_.stats().near_coherence, NearCoherence::tracking);
+  }
   void expect_nothing_wrong() {
     stop();
     EXPECT_EQ(wrong_, 0) << "values of other keys";

@@ -1,11 +1,13 @@
 // ValkeyCache on a real cluster: nothing but the URI differs.
 #include <valkeycache/valkey_cache.hpp>
 
+#include <map>
 #include <set>
 
 #include <gtest/gtest.h>
 
 #include "support/valkey/expect.hpp"
+#include "support/valkey/monitor.hpp"
 #include "support/valkey/valkey_cluster.hpp"
 #include "support/valkey/wait.hpp"
 
@@ -214,6 +216,48 @@ TEST_F(Cluster, SeveralConnectionsPerNodeKeepTheOrderOfAKey) {
     EXPECT_EQ(found.get().value(), Found("2"));
   }
   EXPECT_GE(cache.stats().connects, 12U);
+}
+
+TEST_F(Cluster, SeveralConnectionsPerNodeShareTheWork) {
+  auto options = patient();
+  options.connections = 4;
+  const auto cache = open(options);
+  ASSERT_TRUE(wait_until([&] { return cache.stats().connects >= 12; }));
+  std::vector<std::unique_ptr<Monitor>> monitors;
+  for (std::size_t i = 0; i < cluster().size(); ++i) {
+    monitors.push_back(std::make_unique<Monitor>(cluster().server(i)));
+  }
+  std::vector<Future<Found>> gets;
+  for (const auto& key : keys_of("fair", 1200)) gets.push_back(cache.get(key));
+  for (auto& got : gets) ASSERT_TRUE(ok(got.get()));
+  for (auto& monitor : monitors) {
+    std::map<std::string, int> served;
+    for (const auto& command : monitor->commands()) ++served[command.client];
+    EXPECT_EQ(served.size(), 4U);
+    // Some 100 each; the keys are the same in every run.
+    for (const auto& [client, count] : served) EXPECT_NEAR(count, 100, 40) << client;
+  }
+}
+
+// As a cluster does that does not know how it is reached.
+TEST_F(Cluster, NodesThatNameNoHostAreWhereTheSeedIs) {
+  const auto announce = [](const std::string& kind) {
+    for (std::size_t i = 0; i < cluster().size(); ++i) {
+      cluster().server(i).command({"CONFIG", "SET", "cluster-preferred-endpoint-type", kind});
+    }
+  };
+  announce("unknown-endpoint");
+  const auto cache = open(patient(), 1);
+  const auto keys = keys_of("hostless", 30);
+  for (const auto& key : keys) ASSERT_TRUE(ok(cache.set(key, "v").get()));
+  // MOVED to ":port"
+  const auto slot = cluster().slot_of(cache.wire_key(keys[0]));
+  const auto from = cluster().owner_of(slot).value();
+  cluster().move(slot, from, (from + 1) % 3);
+  for (const auto& key : keys) EXPECT_EQ(cache.get(key).get().value(), Found("v"));
+  EXPECT_EQ(cache.stats().errors, 0U);
+  cluster().move(slot, (from + 1) % 3, from);
+  announce("ip");
 }
 
 TEST_F(Cluster, OneSeedOfSeveralIsEnough) {

@@ -64,11 +64,14 @@ TcpProxy::~TcpProxy() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
-    for (const int socket : sockets_) shutdown(socket, SHUT_RDWR);
+    cut_if([](const std::string&) { return true; });
     changed_.notify_all();
   }
   for (auto& relay : relays_) relay.join();
-  for (const int socket : sockets_) close(socket);
+  for (const auto& link : links_) {
+    close(link.client);
+    close(link.server);
+  }
   close(listener_);
   close(stop_[0]);
   close(stop_[1]);
@@ -80,8 +83,17 @@ void TcpProxy::accept_all() {
     while (poll(waits, 2, -1) < 0 && errno == EINTR) {
     }
     if (waits[1].revents != 0) return;
-    const int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+    sockaddr_in peer{};
+    socklen_t size = sizeof peer;
+    const int client = accept4(listener_, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_CLOEXEC);
     if (client < 0) continue;
+    char from[INET_ADDRSTRLEN] = {};
+    inet_ntop(AF_INET, &peer.sin_addr, from, sizeof from);
+    const std::lock_guard lock(mutex_);
+    if (admitted_ && !admitted_(from)) {
+      close(client);
+      continue;
+    }
     const int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const auto address = loopback(server_port_);
     if (connect(server, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
@@ -91,10 +103,8 @@ void TcpProxy::accept_all() {
     }
     send_at_once(client);
     send_at_once(server);
-    const std::lock_guard lock(mutex_);
     const unsigned seed = seed_ + static_cast<unsigned>(connections_++);
-    sockets_.push_back(client);
-    sockets_.push_back(server);
+    links_.push_back({client, server, from});
     relays_.emplace_back([this, client, server, seed] { relay(client, server, false, seed); });
     relays_.emplace_back([this, client, server, seed] { relay(server, client, true, seed); });
   }
@@ -156,7 +166,27 @@ void TcpProxy::release_replies() {
 
 void TcpProxy::cut() {
   const std::lock_guard lock(mutex_);
-  for (const int socket : sockets_) shutdown(socket, SHUT_RDWR);
+  cut_if([](const std::string&) { return true; });
+}
+
+void TcpProxy::admit(std::function<bool(const std::string& from)> admitted) {
+  const std::lock_guard lock(mutex_);
+  admitted_ = std::move(admitted);
+  cut_if([&](const std::string& from) { return !admitted_(from); });
+}
+
+void TcpProxy::lead_to(std::uint16_t server_port) {
+  const std::lock_guard lock(mutex_);
+  server_port_ = server_port;
+  cut_if([](const std::string&) { return true; });
+}
+
+void TcpProxy::cut_if(const std::function<bool(const std::string& from)>& ended) {
+  for (const auto& link : links_) {
+    if (!ended(link.from)) continue;
+    shutdown(link.client, SHUT_RDWR);
+    shutdown(link.server, SHUT_RDWR);
+  }
 }
 
 }  // namespace valkeycache::test

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <random>
 #include <string>
@@ -31,11 +32,21 @@ class TcpProxy {
   void release_replies();
   // Ends all connections.
   void cut();
+  // From now on those from these addresses only ("127.0.0.1"); the others are ended.
+  void admit(std::function<bool(const std::string& from)> admitted);
+  // Another server is behind it from now on; what stands is ended.
+  void lead_to(std::uint16_t server_port);
 
  private:
+  struct Link {
+    int client;
+    int server;
+    std::string from;
+  };
   void accept_all();
   void relay(int from, int to, bool replies, unsigned seed);
   bool may_pass(bool replies);
+  void cut_if(const std::function<bool(const std::string& from)>& ended);
 
   std::uint16_t server_port_;
   std::chrono::microseconds max_delay_;
@@ -48,7 +59,8 @@ class TcpProxy {
   bool held_ = false;
   bool stopping_ = false;
   int connections_ = 0;
-  std::vector<int> sockets_;
+  std::function<bool(const std::string&)> admitted_;
+  std::vector<Link> links_;
   std::vector<std::thread> relays_;
   std::thread acceptor_;
 };

@@ -1,5 +1,6 @@
 #include "support/valkey/valkey_cluster.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "support/valkey/wait.hpp"
@@ -24,27 +25,50 @@ void await(const std::string& what, const std::function<bool()>& condition) {
   if (!came) throw std::runtime_error("the cluster: " + what + " did not come about");
 }
 
+std::string source_address(std::size_t index) {
+  return "127.0.1." + std::to_string(index + 1);
+}
+
 }  // namespace
 
-std::unique_ptr<ValkeyServer> ValkeyCluster::make_server() const {
+void ValkeyCluster::add_server() {
+  const auto bus = ValkeyServer::free_port();
   ValkeyServerOptions options;
   options.tls = options_.tls;
+  options.authority = authority_;
+  options.certificate = options_.certificate;
   options.config = {"cluster-enabled yes",
                     "cluster-config-file nodes.conf",
-                    "cluster-port " + std::to_string(ValkeyServer::free_port()),
+                    "cluster-port " + std::to_string(bus),
                     "cluster-node-timeout " + std::to_string(options_.node_timeout_ms),
                     "cluster-replica-validity-factor 0",
                     "cluster-allow-replica-migration no",
                     "repl-diskless-sync-delay 0",
                     "appendfsync no"};
+  if (options_.relayed_bus) {
+    buses_.push_back(std::make_unique<TcpProxy>(bus));
+    // So that a relay knows who comes.
+    options.config.push_back("bind-source-addr " + source_address(servers_.size()));
+    options.config.push_back("cluster-announce-ip 127.0.0.1");
+    options.config.push_back("cluster-announce-bus-port " + std::to_string(buses_.back()->port()));
+  }
   options.config.insert(options.config.end(), options_.config.begin(), options_.config.end());
-  return std::make_unique<ValkeyServer>(std::move(options));
+  servers_.push_back(std::make_unique<ValkeyServer>(std::move(options)));
+  alive_.push_back(true);
+  if (options_.fronted) {
+    auto& server = *servers_.back();
+    fronts_.push_back(std::make_unique<TcpProxy>(options_.tls ? server.tls_port() : server.port()));
+    server.command({"CONFIG", "SET",
+                    options_.tls ? "cluster-announce-tls-port" : "cluster-announce-port",
+                    std::to_string(fronts_.back()->port())});
+  }
 }
 
-ValkeyCluster::ValkeyCluster(ValkeyClusterOptions options) : options_(std::move(options)) {
+ValkeyCluster::ValkeyCluster(ValkeyClusterOptions options)
+    : options_(std::move(options)),
+      authority_(options_.tls ? std::make_shared<const Authority>() : nullptr) {
   const int count = options_.primaries * (1 + options_.replicas);
-  for (int i = 0; i < count; ++i) servers_.push_back(make_server());
-  alive_.assign(servers_.size(), true);
+  for (int i = 0; i < count; ++i) add_server();
   for (std::size_t i = 0; i < servers_.size(); ++i) {
     servers_[i]->command({"CLUSTER", "SET-CONFIG-EPOCH", std::to_string(i + 1)});
     const int index = static_cast<int>(i);
@@ -63,50 +87,72 @@ ValkeyCluster::ValkeyCluster(ValkeyClusterOptions options) : options_(std::move(
     }
     return true;
   });
-  for (std::size_t i = static_cast<std::size_t>(options_.primaries); i < servers_.size(); ++i) {
-    const auto primary = i % static_cast<std::size_t>(options_.primaries);
-    const auto id = id_of(primary);
-    await("a replica", [&] {
-      servers_[i]->command({"CLUSTER", "REPLICATE", id});
-      return true;
-    });
-  }
-  await("order", [&] { return in_order(); });
-  for (std::size_t i = static_cast<std::size_t>(options_.primaries); i < servers_.size(); ++i) {
-    await("replication", [&] {
-      return holds(servers_[i]->command({"INFO", "replication"}), "master_link_status:up");
-    });
-  }
+  const auto primaries = static_cast<std::size_t>(options_.primaries);
+  for (std::size_t i = primaries; i < servers_.size(); ++i) follow(i, i % primaries);
+  await_order();
+  for (std::size_t i = primaries; i < servers_.size(); ++i) await_replication(i);
 }
 
 void ValkeyCluster::meet(std::size_t index) const {
   const auto& other = *servers_[index];
-  const auto port = other.command({"CONFIG", "GET", "cluster-port"}).items.at(1).text;
-  servers_[0]->command({"CLUSTER", "MEET", "127.0.0.1", std::to_string(other.port()), port});
+  auto bus = other.command({"CONFIG", "GET", "cluster-announce-bus-port"}).items.at(1).text;
+  if (bus == "0") bus = other.command({"CONFIG", "GET", "cluster-port"}).items.at(1).text;
+  servers_[first_alive()]->command(
+      {"CLUSTER", "MEET", "127.0.0.1", std::to_string(other.port()), bus});
+}
+
+void ValkeyCluster::follow(std::size_t replica, std::size_t primary) const {
+  const auto id = id_of(primary);
+  await("a replica", [&] {
+    servers_[replica]->command({"CLUSTER", "REPLICATE", id});
+    return true;
+  });
+}
+
+void ValkeyCluster::await_replication(std::size_t replica) const {
+  await("replication", [&] {
+    return holds(servers_[replica]->command({"INFO", "replication"}), "master_link_status:up");
+  });
+}
+
+void ValkeyCluster::await_order() const {
+  await("order", [&] { return in_order(); });
+}
+
+std::size_t ValkeyCluster::first_alive() const {
+  for (std::size_t i = 0; i < servers_.size(); ++i) {
+    if (alive_[i]) return i;
+  }
+  throw std::runtime_error("the cluster: nobody is left");
+}
+
+std::uint16_t ValkeyCluster::announced_port(std::size_t index) const {
+  // To observers, who come without TLS.
+  return options_.fronted && !options_.tls ? fronts_[index]->port() : servers_[index]->port();
 }
 
 std::string ValkeyCluster::id_of(std::size_t index) const {
   return servers_[index]->command({"CLUSTER", "MYID"}).text;
 }
 
-std::string ValkeyCluster::uri(std::size_t seed) const {
+std::string ValkeyCluster::uri(std::optional<std::size_t> seed) const {
+  const auto index = seed.value_or(first_alive());
+  const auto& server = *servers_.at(index);
   if (options_.tls) {
-    return "valkeys+cluster://localhost:" + std::to_string(servers_.at(seed)->tls_port());
+    return "valkeys+cluster://localhost:" +
+           std::to_string(options_.fronted ? fronts_[index]->port() : server.tls_port());
   }
-  return "valkey+cluster://127.0.0.1:" + std::to_string(servers_.at(seed)->port());
+  return "valkey+cluster://127.0.0.1:" + std::to_string(announced_port(index));
 }
 
 std::uint16_t ValkeyCluster::slot_of(const std::string& wire_key) const {
-  for (std::size_t i = 0; i < servers_.size(); ++i) {
-    if (!alive_[i]) continue;
-    return static_cast<std::uint16_t>(
-        servers_[i]->command({"CLUSTER", "KEYSLOT", wire_key}).integer);
-  }
-  throw std::runtime_error("the cluster: nobody is left");
+  return static_cast<std::uint16_t>(
+      servers_[first_alive()]->command({"CLUSTER", "KEYSLOT", wire_key}).integer);
 }
 
-std::optional<std::size_t> ValkeyCluster::owner_of(std::uint16_t slot, std::size_t seen_by) const {
-  const auto ranges = servers_[seen_by]->command({"CLUSTER", "SLOTS"});
+std::optional<std::size_t> ValkeyCluster::owner_of(std::uint16_t slot,
+                                                   std::optional<std::size_t> seen_by) const {
+  const auto ranges = servers_[seen_by.value_or(first_alive())]->command({"CLUSTER", "SLOTS"});
   for (const auto& range : ranges.items) {
     if (slot < range.items[0].integer || slot > range.items[1].integer) continue;
     const auto& id = range.items[2].items.at(2).text;
@@ -115,6 +161,20 @@ std::optional<std::size_t> ValkeyCluster::owner_of(std::uint16_t slot, std::size
     }
   }
   return std::nullopt;
+}
+
+std::vector<std::size_t> ValkeyCluster::owners() const {
+  std::vector<std::size_t> owners;
+  const auto ranges = servers_[first_alive()]->command({"CLUSTER", "SLOTS"});
+  for (std::size_t i = 0; i < servers_.size(); ++i) {
+    if (!alive_[i]) continue;
+    const auto id = id_of(i);
+    const bool owns = std::any_of(ranges.items.begin(), ranges.items.end(), [&](const auto& range) {
+      return range.items[2].items.at(2).text == id;
+    });
+    if (owns) owners.push_back(i);
+  }
+  return owners;
 }
 
 std::vector<std::size_t> ValkeyCluster::holders_of(const std::string& wire_key) const {
@@ -160,8 +220,7 @@ void ValkeyCluster::move(std::uint16_t slot, std::size_t from, std::size_t to) c
 }
 
 std::size_t ValkeyCluster::add_node() {
-  servers_.push_back(make_server());
-  alive_.push_back(true);
+  add_server();
   const auto index = servers_.size() - 1;
   meet(index);
   const auto id = id_of(index);
@@ -174,19 +233,69 @@ std::size_t ValkeyCluster::add_node() {
   return index;
 }
 
+std::size_t ValkeyCluster::add_replica(std::size_t primary) {
+  add_server();
+  const auto index = servers_.size() - 1;
+  meet(index);
+  follow(index, primary);
+  await_replication(index);
+  return index;
+}
+
+void ValkeyCluster::promote(std::size_t replica) {
+  // Asked again, it begins again; by itself it gives up after five seconds.
+  constexpr std::chrono::seconds attempt{6};
+  await("a promotion", [&] {
+    servers_[replica]->command({"CLUSTER", "FAILOVER"});
+    return wait_until(
+        [&] {
+          return holds(servers_[replica]->command({"INFO", "replication"}), "role:master");
+        },
+        attempt);
+  });
+  await_order();
+}
+
 void ValkeyCluster::remove_node(std::size_t index) {
   const auto id = id_of(index);
-  servers_[index]->kill();
-  alive_[index] = false;
+  kill(index);
   for (std::size_t i = 0; i < servers_.size(); ++i) {
-    if (alive_[i]) servers_[i]->command({"CLUSTER", "FORGET", id});
+    if (!alive_[i]) continue;
+    // A replica that does not know yet whom its primary has given way to refuses for a moment.
+    await("oblivion", [&] {
+      const auto reply = servers_[i]->connect().command({"CLUSTER", "FORGET", id});
+      return !reply.is_error() || holds(reply, "Unknown node");
+    });
   }
 }
 
+void ValkeyCluster::kill(std::size_t index) {
+  servers_[index]->kill();
+  alive_[index] = false;
+}
+
 void ValkeyCluster::kill_and_await_failover(std::size_t primary) {
-  servers_[primary]->kill();
-  alive_[primary] = false;
-  await("a failover", [&] { return in_order(); });
+  kill(primary);
+  await_order();
+}
+
+void ValkeyCluster::start_again(std::size_t index) {
+  servers_[index]->start();
+  alive_[index] = true;
+  await_replication(index);
+  await_order();
+}
+
+void ValkeyCluster::isolate(std::size_t index) {
+  for (std::size_t i = 0; i < buses_.size(); ++i) {
+    buses_[i]->admit([outcast = source_address(index), is_it = i == index](const auto& from) {
+      return !is_it && from != outcast;
+    });
+  }
+}
+
+void ValkeyCluster::rejoin() {
+  for (auto& bus : buses_) bus->admit([](const auto&) { return true; });
 }
 
 bool ValkeyCluster::in_order() const {
@@ -199,7 +308,7 @@ bool ValkeyCluster::in_order() const {
     for (const auto& range : servers_[i]->command({"CLUSTER", "SLOTS"}).items) {
       const auto port = range.items[2].items.at(1).integer;
       for (std::size_t j = 0; j < servers_.size(); ++j) {
-        if (alive_[j] && servers_[j]->port() == port) {
+        if (alive_[j] && announced_port(j) == port) {
           served += static_cast<int>(range.items[1].integer - range.items[0].integer + 1);
         }
       }

@@ -73,9 +73,9 @@ std::uint16_t ValkeyServer::free_port() {
 ValkeyServer::ValkeyServer(ValkeyServerOptions options) : options_(std::move(options)) {
   if (options_.tls || options_.tls_clients_need_certificates) {
     options_.tls = true;
-    authority_.emplace();
-    std::ofstream(ca_file()) << authority_->certificate();
-    write_certificate(authority_->issue());
+    if (!options_.authority) options_.authority = std::make_shared<const Authority>();
+    std::ofstream(ca_file()) << authority().certificate();
+    write_certificate(authority().issue(options_.certificate));
   }
   for (int attempt = 0; attempt < 20; ++attempt) {
     port_ = LoopbackPort::reserve();

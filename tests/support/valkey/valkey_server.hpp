@@ -7,7 +7,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +31,9 @@ struct ValkeyServerOptions {
   bool tls = false;
   // Whoever comes by TLS has to show a certificate by authority().
   bool tls_clients_need_certificates = false;
+  // Who signs its certificate, which names these; null: an authority of its own.
+  std::shared_ptr<const Authority> authority = {};
+  CertificateOptions certificate = {};
 };
 
 // Construct it on a thread that outlives it (see ChildProcess). Not thread-safe, but for the
@@ -51,7 +53,7 @@ class ValkeyServer {
   // valkeys://localhost:tls_port, likewise. Trust ca_file().
   [[nodiscard]] std::string tls_uri() const;
   [[nodiscard]] std::uint16_t tls_port() const noexcept { return tls_port_.number(); }
-  [[nodiscard]] const Authority& authority() const { return *authority_; }
+  [[nodiscard]] const Authority& authority() const { return *options_.authority; }
   [[nodiscard]] std::string ca_file() const { return folder() + "/ca.pem"; }
   // What the server shows to those who connect from now on.
   void show(const Certificate& certificate);
@@ -86,7 +88,6 @@ class ValkeyServer {
   TemporaryFolder folder_;
   LoopbackPort port_;
   LoopbackPort tls_port_;
-  std::optional<Authority> authority_;
   std::unique_ptr<ChildProcess> process_;
 };
 

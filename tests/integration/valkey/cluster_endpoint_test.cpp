@@ -1,0 +1,104 @@
+// One endpoint in front of a cluster, as ElastiCache Serverless presents itself: whatever is behind
+// it, one port is for everything, and another one for reading.
+#include <valkeycache/valkey_cache.hpp>
+
+#include <atomic>
+
+#include "contract.hpp"
+#include "support/valkey/fake_server.hpp"
+#include "support/valkey/valkey_cluster.hpp"
+
+using namespace valkeycache;
+using namespace valkeycache::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+TEST(ClusterEndpoint, ServesAllSlotsAndMayMoveToAnotherServer) {
+  ValkeyCluster cluster({.primaries = 1,
+                         .replicas = 1,
+                         .config = {"cluster-preferred-endpoint-type unknown-endpoint"},
+                         .fronted = true});
+  auto options = patient_options();
+  options.near_cache.max_bytes = 1 << 20;
+  const auto cache = ValkeyCache::open(cluster.uri(0), options).value();
+  std::vector<KeyValue> entries;
+  std::vector<CacheKey> keys;
+  for (int i = 0; i < 300; ++i) {
+    keys.push_back(key_of(std::to_string(i)));
+    entries.push_back({.key = keys.back(), .value = std::to_string(i)});
+  }
+  const auto use = [&] {
+    for (const auto& stored : cache.set(entries).get().value()) ASSERT_TRUE(ok(stored));
+    const auto found = cache.get(keys).get().value();
+    for (int i = 0; i < 300; ++i) {
+      EXPECT_EQ(found[static_cast<std::size_t>(i)].value(), std::to_string(i));
+    }
+    EXPECT_TRUE(wait_until([&] {
+      EXPECT_EQ(cache.get(keys[0]).get().value(), "0");
+      return static_cast<bool>(cache.find_near(keys[0]));
+    }));
+    EXPECT_EQ(cache.clear().get().value(), 300U);
+    EXPECT_EQ(cache.get(keys[0]).get().value(), std::nullopt);
+  };
+  use();
+  EXPECT_EQ(cache.stats().connects, 1U);
+  EXPECT_EQ(cache.stats().errors, 0U);
+
+  ASSERT_TRUE(wait_until([&] {  // a replica is told of once it has something
+    return cluster.server(0).command({"CLUSTER", "SLOTS"}).items.at(0).items.size() == 4;
+  }));
+  auto from_replica = patient_options();
+  from_replica.read_from = ReadFrom::replica;
+  const auto reader = ValkeyCache::open(cluster.uri(0), from_replica).value();
+  ASSERT_TRUE(ok(reader.set(keys[1], "v").get()));
+  EXPECT_TRUE(wait_until([&] {
+    EXPECT_TRUE(ok(reader.get(keys[1]).get()));
+    return cluster.server(1).command({"INFO", "commandstats"}).text.find("cmdstat_get:") !=
+           std::string::npos;
+  }));
+
+  cluster.promote(1);
+  const auto port = std::to_string(cluster.front(0).port());
+  cluster.server(1).command({"CONFIG", "SET", "cluster-announce-port", port});
+  cluster.kill(0);
+  cluster.front(0).lead_to(cluster.server(1).port());
+  EXPECT_TRUE(wait_until([&] { return cache.set(keys[0], "v").get().has_value(); }));
+  EXPECT_EQ(cache.clear().get().value(), 2U);
+  use();
+  EXPECT_EQ(cluster.server(1).command({"DBSIZE"}).integer, 0);
+}
+
+// What a server says while it cannot serve a key: the call waits, and is answered in its time.
+TEST(ClusterEndpoint, PausesOfTheClusterAreWaitedFor) {
+  std::atomic<std::size_t> asked{0};
+  const std::vector<std::string> refusals = {
+      "-TRYAGAIN Multiple keys request during rehashing of slot\r\n",
+      "-CLUSTERDOWN Hash slot not served\r\n",
+      "-CLUSTERDOWN The cluster is down\r\n",
+      "-LOADING Valkey is loading the dataset in memory\r\n",
+      "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n",
+      "-READONLY You can't write against a read only replica.\r\n"};
+  std::atomic<std::uint16_t> port{0};
+  FakeServer server(answering([&](const Command& command) -> std::string {
+    if (command[0] == "CLUSTER") {
+      return "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:" + std::to_string(port) +
+             "\r\n";
+    }
+    const auto turn = asked++;
+    if (turn < refusals.size()) return refusals[turn];
+    return command[0] == "SET" ? "+OK\r\n" : bulk("v");
+  }));
+  port = server.port();
+  const auto cache =
+      ValkeyCache::open("valkey+cluster://127.0.0.1:" + std::to_string(port), patient_options())
+          .value();
+  EXPECT_EQ(cache.get(key_of("k")).get().value(), "v");
+  EXPECT_EQ(asked, refusals.size() + 1);
+  asked = 0;
+  EXPECT_TRUE(ok(cache.set(key_of("k"), "v").get()));
+  EXPECT_EQ(asked, refusals.size() + 1) << "none of them comes of a command that was carried out";
+  EXPECT_EQ(cache.stats().errors, 0U);
+}
+
+}  // namespace
