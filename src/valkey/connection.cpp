@@ -476,12 +476,9 @@ void Connection::lost(Error why, SteadyTime now) {
   next_attempt_ = now + backoff_.next();
 }
 
-void Connection::restart(SteadyTime now) {
+void Connection::restart(const char* why, SteadyTime now) {
   if (state_ != State::ready) return;
-  lost({.code = ErrorCode::connection_lost,
-        .message = "the server says that another one is to be found under its name",
-        .retryable = true},
-       now);
+  lost({.code = ErrorCode::connection_lost, .message = why, .retryable = true}, now);
 }
 
 void Connection::drop_transport() {

@@ -73,8 +73,13 @@ class Connection final : public Backend {
   // What went wrong when it was last tried or lost; null while all is well.
   [[nodiscard]] const Error* trouble() const noexcept { return trouble_ ? &*trouble_ : nullptr; }
   [[nodiscard]] std::vector<Ref<Command>> take_waiting() { return pipeline_.take_waiting(); }
-  // Connects anew, for the name may stand for another server now.
-  void restart(SteadyTime now);
+  // Since when it has owed replies and sent nothing; nullopt: it owes none.
+  [[nodiscard]] std::optional<SteadyTime> silent_since() const {
+    if (state_ != State::ready || pipeline_.slots_in_flight() == 0) return std::nullopt;
+    return last_progress_;
+  }
+  // Gives up the connection that stands, for this reason, and makes another.
+  void restart(const char* why, SteadyTime now);
 
  private:
   enum class State : std::uint8_t { pausing, resolving, connecting, asking, handshaking, ready };

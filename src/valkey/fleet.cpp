@@ -97,16 +97,16 @@ void Fleet::finish_closing() {
 
 void Fleet::drive(SteadyTime now, Poller::Ready /*ready*/) {
   reap();
-  for (auto* watched : poller_.take_ready()) touch(*static_cast<FleetLane*>(watched->owner));
+  poller_.take_ready([&](auto* watched) { touch(*static_cast<FleetLane*>(watched->owner)); });
   while (!due_.empty() && due_.begin()->first <= now) {
     auto& lane = *due_.begin()->second;
     settle_due(lane, std::nullopt);
     touch(lane);
   }
-  for (auto* lane : std::exchange(resolving_, {})) touch(*lane);
+  resolving_.take_all([&](auto* lane) { touch(*lane); });
   // A redirected command makes another lane have something to do.
   while (!touched_.empty()) {
-    for (auto* lane : std::exchange(touched_, {})) drive_lane(*lane, now);
+    touched_.take_all([&](auto* lane) { drive_lane(*lane, now); });
     follow_redirects(now);
   }
   if (channels_) channels_->review(now);
@@ -123,10 +123,14 @@ void Fleet::drive(SteadyTime now, Poller::Ready /*ready*/) {
 
 void Fleet::drive_lane(FleetLane& lane, SteadyTime now) {
   lane.touched = false;
-  if (std::exchange(lane.restart, false)) lane.connection->restart(now);
+  if (std::exchange(lane.restart, false)) {
+    lane.connection->restart("the server says that another one is to be found under its name", now);
+  }
   lane.connection->drive(now, std::exchange(lane.watched.ready, {}));
   account(lane);
-  settle_due(lane, lane.connection->next_time());
+  auto due = lane.connection->next_time();
+  if (const auto doubtful = doubt(lane, now)) due = std::min(due.value_or(*doubtful), *doubtful);
+  settle_due(lane, due);
   if (lane.connection->resolving()) resolving_.push_back(&lane);
   const int protocol = lane.connection->protocol();
   const bool ready = protocol != 0;
@@ -146,6 +150,20 @@ void Fleet::drive_lane(FleetLane& lane, SteadyTime now) {
   lane.was_ready = ready;
 }
 
+// One that is silent costs its callers their time: others are asked before that is over, and asked
+// again while it lasts. When to look at it again.
+std::optional<SteadyTime> Fleet::doubt(FleetLane& lane, SteadyTime now) {
+  const auto since = lane.connection->silent_since();
+  if (!since || !lane.node.member || options_.deployment == Deployment::single) {
+    return std::nullopt;
+  }
+  const auto at = std::max(*since, lane.doubted) + doubt_after;
+  if (now < at) return at;
+  lane.doubted = now;
+  want_discovery(now);
+  return now + doubt_after;
+}
+
 std::optional<SteadyTime> Fleet::next_time() const {
   if (!touched_.empty() || !redirected_.empty()) return SteadyTime{};
   auto next = parked_.next_deadline().value_or(SteadyTime::max());
@@ -158,15 +176,15 @@ std::optional<SteadyTime> Fleet::next_time() const {
 }
 
 void Fleet::publish() {
-  for (auto* lane : std::exchange(unpublished_, {})) {
+  unpublished_.take_all([](auto* lane) {
     lane->unpublished = false;
     lane->connection->publish();
-  }
+  });
   parked_.publish();
-  for (auto& command : std::exchange(outcomes_, {})) {
+  outcomes_.take_all([](auto& command) {
     command->unwatch();
     command->publish();
-  }
+  });
 }
 
 void Fleet::touch(FleetLane& lane) {
@@ -189,14 +207,14 @@ void Fleet::account(FleetLane& lane) {
 // commands come and go deadlines move on all the time.
 void Fleet::settle_due(FleetLane& lane, std::optional<SteadyTime> due) {
   if (lane.due && due && *due >= *lane.due) return;
-  if (lane.due && due) {
-    auto entry = due_.extract({*lane.due, &lane});
-    entry.value().first = *due;
-    due_.insert(std::move(entry));
-  } else if (lane.due) {
-    due_.erase({*lane.due, &lane});
-  } else if (due) {
+  if (lane.due) spare_due_.push_back(due_.extract({*lane.due, &lane}));
+  if (due && spare_due_.empty()) {
     due_.emplace(*due, &lane);
+  } else if (due) {
+    auto entry = std::move(spare_due_.back());
+    spare_due_.pop_back();
+    entry.value() = {*due, &lane};
+    due_.insert(std::move(entry));
   }
   lane.due = due;
 }
@@ -246,7 +264,8 @@ FleetNode* Fleet::find_node(std::uint32_t id) {
   return nullptr;
 }
 
-// It takes nothing more. What waits goes to whom it now belongs to; what has been sent may end.
+// It takes nothing more. What waits goes to whom it now belongs to; what has been sent may end,
+// unless it says nothing any more.
 void Fleet::retire(FleetNode& node) {
   node.retired = true;
   node.member = false;
@@ -256,7 +275,10 @@ void Fleet::retire(FleetNode& node) {
   for (auto& [name, other] : nodes_) {
     if (other) std::erase(other->replicas, &node);
   }
+  const auto now = SteadyTime::clock::now();
+  const bool hangs = node.silent_since(now - doubt_after);
   for (auto& lane : node.lanes) {
+    if (hangs) lane->connection->restart("another server has taken its place", now);
     for (auto& command : lane->connection->take_waiting()) park(std::move(command));
     account(*lane);
     if (lane->near) lane->near->disconnected();
@@ -271,8 +293,8 @@ void Fleet::reap() {
     }
     for (auto& lane : node->lanes) {
       settle_due(*lane, std::nullopt);
-      std::erase(touched_, lane.get());
-      std::erase(resolving_, lane.get());
+      touched_.erase(lane.get());
+      resolving_.erase(lane.get());
       total_.commands -= lane->counted.commands;
       total_.bytes -= lane->counted.bytes;
     }

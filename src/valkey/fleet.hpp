@@ -27,11 +27,15 @@
 #include "valkey/near_tier.hpp"
 #include "valkey/pipeline.hpp"
 #include "valkey/store_ledger.hpp"
+#include "valkey/turn_list.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
 
 class FleetQuestion;
+
+// A node that owes replies for so long may have been replaced. Far below the time-out of a command.
+inline constexpr std::chrono::milliseconds doubt_after{250};
 
 // A round of questions: one after the other is asked, until somebody knows.
 struct FleetRound {
@@ -94,6 +98,7 @@ class Fleet final : public Backend, private ErrorFilter {
   void reap();
   void touch(FleetLane& lane);
   void drive_lane(FleetLane& lane, SteadyTime now);
+  std::optional<SteadyTime> doubt(FleetLane& lane, SteadyTime now);
   void account(FleetLane& lane);
   void settle_due(FleetLane& lane, std::optional<SteadyTime> due);
 
@@ -125,10 +130,11 @@ class Fleet final : public Backend, private ErrorFilter {
   std::uint32_t version_ = 0;  // of who owns what
   std::optional<Topology> topology_;
 
-  std::vector<FleetLane*> touched_;
-  std::vector<FleetLane*> unpublished_;
-  std::vector<FleetLane*> resolving_;
+  TurnList<FleetLane*> touched_;
+  TurnList<FleetLane*> unpublished_;
+  TurnList<FleetLane*> resolving_;
   std::set<std::pair<SteadyTime, FleetLane*>> due_;
+  std::vector<decltype(due_)::node_type> spare_due_;  // for the next ones
   Load total_;
   std::size_t busy_lanes_ = 0;
 
@@ -142,7 +148,7 @@ class Fleet final : public Backend, private ErrorFilter {
   Pipeline parked_;
   std::optional<SteadyTime> unpark_at_;
   Backoff unpark_backoff_;
-  std::vector<Ref<Command>> outcomes_;
+  TurnList<Ref<Command>> outcomes_;
 
   std::optional<FleetRound> round_;
   Ref<FleetQuestion> question_;

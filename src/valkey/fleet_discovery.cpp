@@ -29,17 +29,18 @@ void Fleet::discover(SteadyTime now) {
   if (!round_ && discover_at_ && now >= *discover_at_) begin_round(now);
   if (!round_ || question_) return;
   bool hope = false;
-  for (const auto& name : std::exchange(round_->to_ask, {})) {
-    auto& node = node_at(name.first, name.second, nodes_.contains(name) && nodes_[name]->replica);
-    if (!question_ && node.ready()) {
-      round_->asked.insert(name);
-      ask(node, now);
-      continue;
+  auto& list = round_->to_ask;
+  for (auto name = list.begin(); name != list.end(); ++name) {
+    const auto known = nodes_.find(*name);
+    const bool replica = known != nodes_.end() && known->second->replica;
+    auto& node = node_at(name->first, name->second, replica);
+    if (node.ready()) {
+      round_->asked.insert(*name);
+      list.erase(name);
+      return ask(node, now);
     }
-    hope = hope || (!node.ready() && !node.trouble());
-    round_->to_ask.push_back(name);
+    hope = hope || !node.trouble();
   }
-  if (question_) return;
   if (hope && now < round_->patience) return;
   for (const auto& name : round_->to_ask) {
     if (const auto* why = nodes_[name]->trouble()) {
@@ -58,13 +59,20 @@ void Fleet::begin_round(SteadyTime now) {
   round_.emplace();
   round_->patience = now + options_.connect_timeout;
   auto& list = round_->to_ask;
+  std::set<NodeName> listed;
   const auto add = [&](const Endpoint& endpoint, bool sentinel) {
-    const NodeName name{endpoint, sentinel};
-    if (std::find(list.begin(), list.end(), name) == list.end()) list.push_back(name);
+    const auto [name, is_new] = listed.insert({endpoint, sentinel});
+    if (is_new) list.push_back(*name);
+  };
+  const auto those_that_hang_last = [&] {
+    std::stable_partition(list.begin(), list.end(), [&](const NodeName& name) {
+      const auto found = nodes_.find(name);
+      return found == nodes_.end() || !found->second->silent_since(now - doubt_after);
+    });
   };
   if (options_.deployment == Deployment::sentinel) {
     for (const auto& seed : seeds_) add(seed, true);
-    return;
+    return those_that_hang_last();
   }
   // Not always the same one: it may be cut off from the others, and not know.
   std::vector<Endpoint> known;
@@ -83,6 +91,7 @@ void Fleet::begin_round(SteadyTime now) {
   if (known.empty() || rounds_in_vain_ >= rounds_before_seeds) {
     for (const auto& seed : seeds_) add(seed, false);
   }
+  those_that_hang_last();
 }
 
 void Fleet::ask(FleetNode& node, SteadyTime now) {

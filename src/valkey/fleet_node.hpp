@@ -34,6 +34,7 @@ struct FleetLane {
   bool unpublished = false;
   std::optional<SteadyTime> due = {};  // where it stands among the times
   bool restart = false;
+  SteadyTime doubted = SteadyTime::min();  // when its silence last led to questions
 };
 
 struct FleetNode {
@@ -51,6 +52,14 @@ struct FleetNode {
   [[nodiscard]] bool ready() const {
     for (const auto& lane : lanes) {
       if (lane->connection->protocol() != 0) return true;
+    }
+    return false;
+  }
+  // It owes replies since then, or longer.
+  [[nodiscard]] bool silent_since(SteadyTime time) const {
+    for (const auto& lane : lanes) {
+      const auto since = lane->connection->silent_since();
+      if (since && *since <= time) return true;
     }
     return false;
   }

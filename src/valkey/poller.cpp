@@ -40,7 +40,7 @@ void Poller::update(int descriptor, bool writable, Watched* watched) noexcept {
 }
 
 void Poller::forget(int descriptor, Watched* watched) noexcept {
-  if (watched) std::erase(ready_, watched);
+  if (watched) ready_.erase(watched);
   epoll_event event{};
   epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor, &event);
 }

@@ -5,10 +5,9 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
-#include <utility>
-#include <vector>
 
 #include "base/futex.hpp"
+#include "valkey/turn_list.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -40,8 +39,12 @@ class Poller {
   void update(int descriptor, bool writable, Watched* watched = nullptr) noexcept;
   // Before the descriptor is closed.
   void forget(int descriptor, Watched* watched = nullptr) noexcept;
-  // Those that wait() found ready since this was last asked. The caller takes their marks off.
-  [[nodiscard]] std::vector<Watched*> take_ready() { return std::exchange(ready_, {}); }
+  // Goes through those that wait() found ready since this was last asked; `use` takes their marks
+  // off.
+  template <class Use>
+  void take_ready(Use use) {
+    ready_.take_all(use);
+  }
   // Sleeps until something is ready, wake() was called or the time has come.
   Ready wait(std::optional<SteadyTime> until) noexcept;
 
@@ -53,7 +56,7 @@ class Poller {
 
  private:
   int epoll_ = -1;
-  std::vector<Watched*> ready_;
+  TurnList<Watched*> ready_;
   int wake_ = -1;
   enum class Parked : std::uint32_t { no, yes };
   std::atomic<Parked> parked_{Parked::no};

@@ -31,6 +31,17 @@ void TimerWheel::remove(Command* command) noexcept {
   --size_;
 }
 
+// From there on; beyond `last`: none up to it. Who has slept for long does not pay for every tick.
+std::uint64_t TimerWheel::next_occupied(std::uint64_t turn, std::uint64_t last) const noexcept {
+  while (turn <= last) {
+    const auto at = turn % 64;
+    const auto bits = occupied_[turn % slots / 64] >> at;
+    if (bits != 0) return turn + static_cast<std::uint64_t>(std::countr_zero(bits));
+    turn += 64 - at;
+  }
+  return turn;
+}
+
 void TimerWheel::expire(SteadyTime now, std::vector<Command*>& expired) {
   if (now < origin_) return;
   const auto last = static_cast<std::uint64_t>((now - origin_) / tick);
@@ -40,7 +51,7 @@ void TimerWheel::expire(SteadyTime now, std::vector<Command*>& expired) {
   }
   // After a long pause one turn of the wheel sees every slot.
   auto turn = std::max(current_, last + 1 >= slots ? last + 1 - slots : 0);
-  for (; turn <= last; ++turn) {
+  for (turn = next_occupied(turn, last); turn <= last; turn = next_occupied(turn + 1, last)) {
     auto& slot = wheel_[turn % slots];
     for (auto* command = slot.front(); command != nullptr;) {
       auto* following = Slot::next(command);

@@ -34,6 +34,7 @@ class TimerWheel {
  private:
   using Slot = CommandList<&Command::timer_links>;
   [[nodiscard]] std::uint64_t tick_of(SteadyTime time) const noexcept;
+  [[nodiscard]] std::uint64_t next_occupied(std::uint64_t turn, std::uint64_t last) const noexcept;
 
   SteadyTime origin_;
   std::uint64_t current_ = 0;  // ticks before this one have been looked at

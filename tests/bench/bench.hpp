@@ -58,6 +58,7 @@ std::vector<Row> instructions(Stage& stage);
 std::vector<Row> memory(Stage& stage);
 std::vector<Row> clear(Stage& stage);
 std::vector<Row> near_hits(Stage& stage);
+std::vector<Row> nodes(Stage& stage);
 std::vector<Row> near_hit_rates(Stage& stage);
 std::vector<Row> keys(Stage& stage);
 std::vector<Row> warming(Stage& stage);

@@ -6,6 +6,7 @@
 //                                      the same; 1,024 in flight
 //   raw_idle, cache_idle               bytes a client that does nothing
 //   raw_waiting, cache_waiting         bytes an operation that waits for its answer
+//   cluster_alone, cluster_many        as get_alone and get_many, with a node of a cluster at PORT
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
@@ -59,13 +60,14 @@ struct Place {
   pid_t server;
 
   [[nodiscard]] Raw raw() const { return Raw(port); }
-  [[nodiscard]] ValkeyCache open() const {
+  [[nodiscard]] ValkeyCache open(const std::string& scheme = "valkey") const {
     ValkeyCacheOptions patient;  // valgrind is slow, and a stopped server slower
     patient.connect_timeout = std::chrono::minutes(2);
     patient.command_timeout = std::chrono::minutes(2);
     patient.close_timeout = std::chrono::milliseconds(0);
     auto cache =
-        ValkeyCache::open("valkey://127.0.0.1:" + std::to_string(port), std::move(patient)).value();
+        ValkeyCache::open(scheme + "://127.0.0.1:" + std::to_string(port), std::move(patient))
+            .value();
     static_cast<void>(cache.ping().get().value());
     return cache;
   }
@@ -98,6 +100,18 @@ double cache_gets(const Place& place, std::size_t count, std::size_t in_flight) 
   const Entries entries(cache, 100, 1024);
   std::vector<Future<std::optional<std::string>>> futures(in_flight);
   return counted(count, in_flight, [&] { get_window(cache, entries, futures); });
+}
+
+// Enough of them that every node of a thousand has some.
+double cluster_gets(const Place& place, std::size_t count, std::size_t in_flight) {
+  const auto cache = place.open("valkey+cluster");
+  const Entries entries(cache, 2 * window, 100);
+  std::vector<Future<std::optional<std::string>>> futures(in_flight);
+  std::size_t next = 0;
+  return counted(count, in_flight, [&] {
+    for (std::size_t i = 0; i < in_flight; ++i) futures[i] = cache.get(entries.key(next++));
+    for (auto& future : futures) entries.require_hit(future.get());
+  });
 }
 
 double then_gets(const Place& place, std::size_t count) {
@@ -194,6 +208,14 @@ const std::map<std::string, Operation>& operations() {
       {"get_many",
        [](const Place& place, std::size_t n) {
          return cache_gets(place, n, window);
+       }},
+      {"cluster_alone",
+       [](const Place& place, std::size_t n) {
+         return cluster_gets(place, n, 1);
+       }},
+      {"cluster_many",
+       [](const Place& place, std::size_t n) {
+         return cluster_gets(place, n, window);
        }},
       {"then_many", then_gets},
       {"co_await_many", co_await_gets},

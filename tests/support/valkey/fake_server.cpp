@@ -35,7 +35,8 @@ std::optional<long> header(const std::string& text, char mark, std::size_t& at) 
   return number;
 }
 
-// Takes the first command off the front of the buffer.
+}  // namespace
+
 std::optional<Command> take_command(std::string& buffer) {
   std::size_t at = 0;
   const auto count = header(buffer, '*', at);
@@ -50,8 +51,6 @@ std::optional<Command> take_command(std::string& buffer) {
   buffer.erase(0, at);
   return command;
 }
-
-}  // namespace
 
 FakeConnection::~FakeConnection() {
   if (socket_ >= 0) close(socket_);

@@ -93,6 +93,10 @@ class FakeServer {
   std::thread acceptor_;
 };
 
+// Takes the first command off what was received; nullopt: there is no whole one yet. Throws
+// std::runtime_error for what is no RESP array of bulk strings.
+std::optional<Command> take_command(std::string& buffer);
+
 // What a good server answers to HELLO, AUTH, SELECT and CLIENT; nullopt for other commands.
 std::optional<std::string> handshake_reply(const Command& command);
 bool is_handshake(const Command& command);

@@ -115,6 +115,23 @@ void ValkeyCluster::await_replication(std::size_t replica) const {
   });
 }
 
+std::string ValkeyCluster::line_of(const std::string& id, std::size_t seen_by) const {
+  const auto nodes = servers_[seen_by]->command({"CLUSTER", "NODES"}).text;
+  const auto begin = nodes.find("\n" + id) + 1;  // the first line has none before it
+  if (nodes.compare(begin, id.size(), id) != 0) return {};
+  return nodes.substr(begin, nodes.find('\n', begin) - begin);
+}
+
+void ValkeyCluster::await_fame(std::size_t index, const std::string& as) const {
+  const auto id = id_of(index);
+  await("a new node", [&] {
+    for (std::size_t i = 0; i < servers_.size(); ++i) {
+      if (alive_[i] && line_of(id, i).find(as) == std::string::npos) return false;
+    }
+    return true;
+  });
+}
+
 void ValkeyCluster::await_order() const {
   await("order", [&] { return in_order(); });
 }
@@ -223,13 +240,8 @@ std::size_t ValkeyCluster::add_node() {
   add_server();
   const auto index = servers_.size() - 1;
   meet(index);
-  const auto id = id_of(index);
-  await("a new node", [&] {
-    for (std::size_t i = 0; i < servers_.size(); ++i) {
-      if (alive_[i] && !holds(servers_[i]->command({"CLUSTER", "NODES"}), id)) return false;
-    }
-    return in_order();
-  });
+  await_fame(index, "master");
+  await_order();
   return index;
 }
 
@@ -239,6 +251,10 @@ std::size_t ValkeyCluster::add_replica(std::size_t primary) {
   meet(index);
   follow(index, primary);
   await_replication(index);
+  // Who does not know it does not vote for it, nor give way to it.
+  const auto id = id_of(primary);
+  await_fame(index, "slave " + id);
+  await("a link", [&] { return line_of(id, index).find(" connected") != std::string::npos; });
   return index;
 }
 

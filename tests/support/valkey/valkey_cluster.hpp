@@ -84,6 +84,10 @@ class ValkeyCluster {
   void meet(std::size_t index) const;
   void follow(std::size_t replica, std::size_t primary) const;
   void await_replication(std::size_t replica) const;
+  // Of CLUSTER NODES; empty: unknown.
+  [[nodiscard]] std::string line_of(const std::string& id, std::size_t seen_by) const;
+  // All know it, as "master" or "slave <primary>".
+  void await_fame(std::size_t index, const std::string& as) const;
   [[nodiscard]] std::size_t first_alive() const;
   [[nodiscard]] std::uint16_t announced_port(std::size_t index) const;
   [[nodiscard]] std::string id_of(std::size_t index) const;
