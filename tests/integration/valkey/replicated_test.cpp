@@ -35,11 +35,22 @@ std::string address(const ValkeyServer& server) {
   return "127.0.0.1:" + std::to_string(server.port());
 }
 
+// As it says itself; empty while it ends connections, as one does that changes its role.
+std::string role_of(const ValkeyServer& server) {
+  try {
+    return server.command({"ROLE"}).items.at(0).text;
+  } catch (const std::runtime_error&) {
+    return {};
+  }
+}
+
+// Waits until both of them say so.
 void follow(const ValkeyServer& replica, const ValkeyServer& primary) {
   replica.command({"REPLICAOF", "127.0.0.1", std::to_string(primary.port())});
   ASSERT_TRUE(wait_until([&] {
     return replica.command({"INFO", "replication"}).text.find("master_link_status:up") !=
-           std::string::npos;
+               std::string::npos &&
+           !primary.command({"ROLE"}).items.at(2).items.empty();
   }));
 }
 
@@ -105,6 +116,24 @@ TEST_F(Replicated, ALostPrimaryIsReplaced) {
   EXPECT_EQ(cache.get(key_of("k")).get().value(), Found("2"));
 }
 
+// Before anybody's time is over.
+TEST_F(Replicated, APrimaryThatHangsIsReplaced) {
+  const auto cache =
+      ValkeyCache::open("valkey+replicated://" + address(a_) + "," + address(b_), patient())
+          .value();
+  ASSERT_TRUE(ok(cache.set(key_of("k"), "1").get()));
+  ASSERT_TRUE(wait_until([&] {
+    return b_.command({"GET", cache.wire_key(key_of("k"))}).text == "1";
+  }));
+  a_.pause();
+  auto waiting = cache.get(key_of("k"));
+  b_.command({"REPLICAOF", "NO", "ONE"});
+  EXPECT_EQ(waiting.get().value(), Found("1"));
+  ASSERT_TRUE(ok(cache.set(key_of("k"), "2").get()));
+  EXPECT_EQ(b_.command({"GET", cache.wire_key(key_of("k"))}).text, "2");
+  a_.resume();
+}
+
 TEST_F(Replicated, SentinelsAreAskedAndAskedAgain) {
   const TemporaryFolder folder;
   const auto port = ValkeyServer::free_port();
@@ -123,9 +152,23 @@ TEST_F(Replicated, SentinelsAreAskedAndAskedAgain) {
     auto client = RespClient::tcp(port);
     return !client.command({"SENTINEL", "REPLICAS", "main"}).items.empty();
   }));
+  // It looks after the others ten times a second, instead of every few seconds.
+  RespClient::tcp(port).command(
+      {"SENTINEL", "DEBUG", "INFO-PERIOD", "100", "PUBLISH-PERIOD", "100"});
   a_.kill();
   EXPECT_TRUE(wait_until([&] { return cache.set(key_of("k"), "2").get().has_value(); }));
   EXPECT_EQ(b_.command({"GET", cache.wire_key(key_of("k"))}).text, "2");
+  // It comes back, follows, and is given its place again: the one before refuses writes.
+  a_.start();
+  ASSERT_TRUE(wait_until([&] {
+    if (role_of(a_) == "master") return role_of(b_) == "slave";
+    // Refused until it has been seen, and while it is under way; it may come to nothing.
+    (void)RespClient::tcp(port).command({"SENTINEL", "FAILOVER", "main"});
+    return false;
+  }));
+  // One that is on its way when connections are ended may be lost.
+  ASSERT_TRUE(wait_until([&] { return cache.set(key_of("k"), "3").get().has_value(); }));
+  EXPECT_EQ(a_.command({"GET", cache.wire_key(key_of("k"))}).text, "3");
   sentinel.stop();
 }
 

@@ -1,8 +1,13 @@
 // TLS: who is trusted, who is let in, what renewal needs, and that traffic survives it.
 #include <atomic>
+#include <cstdlib>
 #include <fstream>
 #include <mutex>
 #include <thread>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "contract.hpp"
 #include "support/valkey/fake_server.hpp"
@@ -14,6 +19,45 @@ using namespace valkeycache::test;
 using namespace std::chrono_literals;
 
 namespace {
+
+// Accepts one connection and says nothing.
+class ListeningSocket {
+ public:
+  ListeningSocket() : listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    if (bind(listener_, reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
+        listen(listener_, 1) != 0 ||
+        getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+      throw std::runtime_error("cannot listen on loopback");
+    }
+    port_ = ntohs(address.sin_port);
+  }
+  ~ListeningSocket() { close(listener_); }
+  ListeningSocket(const ListeningSocket&) = delete;
+  ListeningSocket& operator=(const ListeningSocket&) = delete;
+
+  [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
+  // The first record that the client sends.
+  [[nodiscard]] std::string first_record() const {
+    const int client = accept(listener_, nullptr, nullptr);
+    unsigned char header[5] = {};
+    std::string record;
+    if (recv(client, header, sizeof header, MSG_WAITALL) == sizeof header) {
+      record.resize(header[3] * std::size_t{256} + header[4]);
+      const auto came = recv(client, record.data(), record.size(), MSG_WAITALL);
+      record.resize(came < 0 ? 0 : static_cast<std::size_t>(came));
+    }
+    close(client);
+    return record;
+  }
+
+ private:
+  int listener_;
+  std::uint16_t port_ = 0;
+};
 
 class Tls : public testing::Test {
  protected:
@@ -86,6 +130,32 @@ TEST_F(TlsServer, AFolderOfAuthorities) {
                             .c_str()),
             0);
   EXPECT_TRUE(ok(try_out(server_.tls_uri(), options)));
+}
+
+TEST_F(TlsServer, ThoseThatTheSystemTrustsUnlessOthersAreNamed) {
+  setenv("SSL_CERT_FILE", server_.ca_file().c_str(), 1);  // what OpenSSL takes for the system's
+  EXPECT_TRUE(ok(try_out(server_.tls_uri(), patient_options())));
+  auto options = patient_options();
+  options.tls.ca_file = file("other.pem", Authority("another").certificate());
+  EXPECT_TRUE(not_trusted(server_.tls_uri(), options, "tls.ca_file"));
+  unsetenv("SSL_CERT_FILE");
+}
+
+// It travels in plain text, in the first bytes that a client sends.
+TEST_F(Tls, TheServerIsToldTheNameThatItIsCalledBy) {
+  const auto hello_to = [](const std::string& host, const std::string& server_name) {
+    ListeningSocket listener;
+    auto options = patient_options();
+    options.tls.server_name = server_name;
+    const auto cache = ValkeyCache::open(at(host, listener.port()), options).value();
+    return listener.first_record();
+  };
+  EXPECT_NE(hello_to("localhost", "").find("localhost"), std::string::npos);
+  const auto other = hello_to("localhost", "one.cache.example");
+  EXPECT_NE(other.find("one.cache.example"), std::string::npos);
+  EXPECT_EQ(other.find("localhost"), std::string::npos);
+  // RFC 6066: an address is no name.
+  EXPECT_EQ(hello_to("127.0.0.1", "").find("127.0.0.1"), std::string::npos);
 }
 
 TEST_F(TlsServer, ACertificateForAnotherNameIsNot) {
@@ -326,7 +396,8 @@ TEST_F(TlsServer, PushesAreReadWhileNobodyCalls) {
   EXPECT_EQ(cache.get(key).get().value(), "new");
 }
 
-// Whatever the cut leaves of a record or of a reply is nobody's value.
+// Whatever the cut leaves of a record or of a reply is nobody's value. Every other time it is the
+// server that ends the session, and says so by TLS.
 TEST_F(TlsServer, ASessionThatEndsInAReplyIsALossAndMendsItself) {
   TcpProxy proxy(server_.tls_port(), 200us, 7);
   auto cache = ValkeyCache::open(at("localhost", proxy.port()), trusting(server_)).value();
@@ -336,7 +407,11 @@ TEST_F(TlsServer, ASessionThatEndsInAReplyIsALossAndMendsItself) {
   for (int i = 0; i < 10; ++i) {
     std::vector<Future<std::optional<std::string>>> gets;
     for (int j = 0; j < 8; ++j) gets.push_back(cache.get(key));
-    proxy.cut();
+    if (i % 2 == 0) {
+      proxy.cut();
+    } else {
+      server_.connect().command({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
+    }
     for (auto& get : gets) {
       const auto got = get.get();
       if (got) {
