@@ -2,8 +2,10 @@
 // process, the simulated nodes apart. Instructions are counted by the benchmarks (nodes.*).
 #include <valkeycache/valkey_cache.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <limits>
 #include <new>
 
 #include "contract.hpp"
@@ -36,7 +38,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::size_t keys = 2000;
-constexpr std::size_t rounds = 2;
+constexpr std::size_t rounds = 3;
 
 struct Cost {
   double alone;  // a get
@@ -62,11 +64,17 @@ Cost cost_with(std::size_t nodes) {
   const auto get_alone = [&] {
     for (const auto& name : names) EXPECT_EQ(cache.get(name).get().value(), "v");
   };
+  // The least of some rounds: a look at who serves what, which may fall into one, is no part of a
+  // call.
   const auto counted = [&](const auto& work) {
     work();  // until all pools are full
-    const auto before = allocations.load();
-    for (std::size_t i = 0; i < rounds; ++i) work();
-    return static_cast<double>(allocations.load() - before) / (rounds * keys);
+    auto least = std::numeric_limits<std::uint64_t>::max();
+    for (std::size_t i = 0; i < rounds; ++i) {
+      const auto before = allocations.load();
+      work();
+      least = std::min(least, allocations.load() - before);
+    }
+    return static_cast<double>(least) / keys;
   };
   store();
   EXPECT_EQ(cluster.connections(), nodes);
