@@ -3,6 +3,7 @@
 
 #include <valkeycache/config.hpp>
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -10,6 +11,9 @@ namespace valkeycache::inline v0 {
 namespace detail {
 
 VALKEYCACHE_API void append_base64(std::string& out, std::string_view bytes);
+// Takes only what append_base64() writes: nullopt for blanks, for missing padding, and for bits
+// behind the last byte.
+VALKEYCACHE_API std::optional<std::string> decode_base64(std::string_view text);
 
 }  // namespace detail
 }  // namespace valkeycache::inline v0

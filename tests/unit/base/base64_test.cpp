@@ -8,6 +8,7 @@
 namespace {
 
 using valkeycache::detail::append_base64;
+using valkeycache::detail::decode_base64;
 
 std::string base64(std::string_view bytes) {
   std::string out;
@@ -49,6 +50,22 @@ TEST(Base64, ReadsBackWhateverTheLength) {
     ASSERT_EQ(static_cast<std::size_t>(length), (size + 2) / 3 * 3);
     decoded.resize(size);
     EXPECT_TRUE(decoded == bytes);
+    EXPECT_TRUE(decode_base64(text) == bytes);
+  }
+}
+
+TEST(Base64, DecodesWhatItEncodes) {
+  std::string bytes;
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_EQ(decode_base64(base64(bytes)), bytes);
+    bytes += static_cast<char>(i * 7);
+  }
+}
+
+TEST(Base64, DecodesNothingElse) {
+  for (const char* text : {"Z", "Zg", "Zg=", "Zg===", "=", "====", "Z===", "Zh==", "Zm9=", "Zm9w\n",
+                           " Zm9v", "Zm-_", "Zg==Zg==", "Zm9v=", "Z=g="}) {
+    EXPECT_EQ(decode_base64(text), std::nullopt) << text;
   }
 }
 
