@@ -15,7 +15,7 @@ constexpr std::size_t mac_digits = 64;
 // Each part with its length before it, so that no two contexts spell the same.
 std::string mac_of(std::string_view text, const MacContext& context) {
   HmacSha256 hmac(context.secret);
-  hmac.update("valkeycache/entry-mac/v1\n");
+  hmac.update(context.purpose);
   for (const auto part : {context.wire_key, context.digest, text}) {
     hmac.update(std::to_string(part.size())).update(":").update(part).update(",");
   }
