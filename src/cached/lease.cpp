@@ -9,13 +9,14 @@
 #include <openssl/rand.h>
 
 #include "base/crypto.hpp"
+#include "key/lease_name.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
 
 CacheKey lease_key_of(const CacheKey& entry) {
   // A key's own parts make a key.
-  return CacheKey::raw(entry.namespaces(), entry.text() + ":lease").value();
+  return CacheKey::raw(entry.namespaces(), entry.text() + std::string(lease_suffix)).value();
 }
 
 std::string make_lease_token() {

@@ -19,13 +19,6 @@ constexpr std::int64_t first_count = 100;  // the guide's
 constexpr std::int64_t largest_count = 1000;
 constexpr int most_passes = 3;  // over a cluster whose slots move
 
-// What is no number would be sent back for ever.
-bool is_cursor(const Reply& reply) {
-  return reply.type == Reply::Type::string && !reply.text.empty() &&
-         std::all_of(reply.text.begin(), reply.text.end(),
-                     [](char c) { return c >= '0' && c <= '9'; });
-}
-
 // The whole job and its future. Its steps run one after the other on the core's I/O thread, which
 // also is what keeps the core alive meanwhile.
 class ClearJob final : public FutureState<std::uint64_t> {
@@ -96,8 +89,7 @@ class ScanStep final : public CountedCommand {
   ScanStep(Ref<ClearJob> job, std::uint32_t on) : job_(std::move(job)) { node = on; }
   bool on_reply(Reply&& reply, Counters& /*counters*/) override {
     const bool refused = reply.type == Reply::Type::error;
-    const bool page = reply.type == Reply::Type::array && reply.elements.size() == 2 &&
-                      is_cursor(reply.elements[0]) && reply.elements[1].type == Reply::Type::array;
+    const bool page = is_scan_page(reply);
     outcome_ = page ? Result<Reply>(std::move(reply)) : Result<Reply>(reply_error("SCAN", reply));
     return page || refused;
   }

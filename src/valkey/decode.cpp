@@ -1,5 +1,7 @@
 #include "valkey/decode.hpp"
 
+#include <algorithm>
+
 namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
@@ -7,6 +9,13 @@ namespace {
 Result<bool> decode_flag(std::string_view what, const Reply& reply) {
   if (reply.type != Reply::Type::integer) return reply_error(what, reply);
   return reply.integer != 0;
+}
+
+// What is no number would be sent back for ever.
+bool is_cursor(const Reply& reply) {
+  return reply.type == Reply::Type::string && !reply.text.empty() &&
+         std::all_of(reply.text.begin(), reply.text.end(),
+                     [](char c) { return c >= '0' && c <= '9'; });
 }
 
 }  // namespace
@@ -66,6 +75,11 @@ Result<std::uint64_t> decode_count(Reply&& reply, Counters& counters) {
   if (reply.type != Reply::Type::integer || reply.integer < 0) return reply_error("DEL", reply);
   counters.erased.add(static_cast<std::uint64_t>(reply.integer));
   return static_cast<std::uint64_t>(reply.integer);
+}
+
+bool is_scan_page(const Reply& reply) {
+  return reply.type == Reply::Type::array && reply.elements.size() == 2 &&
+         is_cursor(reply.elements[0]) && reply.elements[1].type == Reply::Type::array;
 }
 
 }  // namespace detail

@@ -35,5 +35,8 @@ Result<std::optional<Ttl>> decode_ttl(Reply&& reply, Counters& counters);
 // DEL of many: how many there were.
 Result<std::uint64_t> decode_count(Reply&& reply, Counters& counters);
 
+// SCAN: a cursor and keys.
+bool is_scan_page(const Reply& reply);
+
 }  // namespace detail
 }  // namespace valkeycache::inline v0

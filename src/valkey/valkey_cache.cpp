@@ -7,6 +7,7 @@
 #include "base/errors.hpp"
 #include "base/fork.hpp"
 #include "valkey/batch.hpp"
+#include "valkey/cache_access.hpp"
 #include "valkey/cache_core.hpp"
 #include "valkey/clear.hpp"
 #include "valkey/connection.hpp"
@@ -46,6 +47,10 @@ class CacheHandle {
   std::shared_ptr<CacheCore> core_;
   std::shared_ptr<const CallbackContext> context_;
 };
+
+CacheCore& CacheAccess::core(const ValkeyCache& cache) {
+  return cache.handle_->core();
+}
 
 }  // namespace detail
 

@@ -1,0 +1,12 @@
+// What a lease is called beside its entry.
+#pragma once
+
+#include <string_view>
+
+namespace valkeycache::inline v0 {
+namespace detail {
+
+inline constexpr std::string_view lease_suffix = ":lease";
+
+}  // namespace detail
+}  // namespace valkeycache::inline v0
