@@ -57,6 +57,9 @@ enum class ErrorCode : std::uint8_t {
   invalid_response,   // an answer arrived, but not a well-formed one
   // The cache-aside call.
   cache_miss,  // cache_only was asked for and there is no entry
+  // Files of entries.
+  file_failed,   // could not be opened, read, written or put into its place
+  file_refused,  // no export, of another prefix, or without the MAC that was asked for
 };
 
 // The enumerator's own name, e.g. "timeout". Never null, static storage.

@@ -14,6 +14,7 @@
 #include <valkeycache/password.hpp>
 #include <valkeycache/result.hpp>
 #include <valkeycache/stats.hpp>
+#include <valkeycache/transfer.hpp>
 #include <valkeycache/ttl.hpp>
 #include <valkeycache/valkey_cache.hpp>
 #include <valkeycache/warm.hpp>

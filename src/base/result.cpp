@@ -70,6 +70,10 @@ const char* to_string(ErrorCode code) noexcept {
       return "invalid_response";
     case ErrorCode::cache_miss:
       return "cache_miss";
+    case ErrorCode::file_failed:
+      return "file_failed";
+    case ErrorCode::file_refused:
+      return "file_refused";
   }
   return "unknown";
 }
