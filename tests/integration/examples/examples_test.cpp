@@ -184,6 +184,17 @@ TEST_F(Examples, OwnModel) {
   EXPECT_EQ(bedrock_.calls(), 0U);
 }
 
+TEST_F(Examples, RecordedAnswers) {
+  const auto file = server_.folder() + "/recorded.ndjson";
+  EXPECT_EQ(run("recorded_answers", {"record", file}),
+            "recorded  In short: Valkey …\nrecorded  In short: A cach …\n"
+            "2 entries in the file\n");
+  EXPECT_EQ(server_.command({"DBSIZE"}).integer, 2);
+  server_.stop();
+  EXPECT_EQ(run("recorded_answers", {"test", file}),
+            "played    In short: Valkey …\nplayed    no summary: cache_miss\n");
+}
+
 TEST_F(Examples, MemoizeTool) {
   EXPECT_EQ(run("memoize_tool"),
             "(looking up the weather in Turku)\nsunny in Turku\n"
