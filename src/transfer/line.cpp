@@ -22,10 +22,10 @@ void append_bytes(std::string& line, std::string_view name, std::string_view byt
   line += '"';
   line += name;
   if (is_valid_utf8(bytes)) {
-    line += "\":";
+    line += R"(":)";
     append_json_string(line, bytes);
   } else {
-    line += "_base64\":\"";
+    line += R"(_base64":")";
     append_base64(line, bytes);
     line += '"';
   }
@@ -43,13 +43,13 @@ bool is_embeddable(std::string_view value) {
 
 void append_value(std::string& line, std::string_view value) {
   if (is_embeddable(value)) {
-    line += "\"json\":";
+    line += R"("json":)";
     line += value;
   } else if (is_valid_utf8(value)) {
-    line += "\"text\":";
+    line += R"("text":)";
     append_json_string(line, value);
   } else {
-    line += "\"base64\":\"";
+    line += R"("base64":")";
     append_base64(line, value);
     line += '"';
   }
