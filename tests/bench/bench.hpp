@@ -61,6 +61,8 @@ std::vector<Row> near_hits(Stage& stage);
 std::vector<Row> nodes(Stage& stage);
 std::vector<Row> near_hit_rates(Stage& stage);
 std::vector<Row> keys(Stage& stage);
+std::vector<Row> asks(Stage& stage);
+std::vector<Row> flights(Stage& stage);
 std::vector<Row> warming(Stage& stage);
 // Only where the Bedrock client is built:
 std::vector<Row> sign(Stage& stage);

@@ -30,8 +30,10 @@ constexpr Group groups[] = {
     {"key", keys},                   // from a prompt
     {"near", near_hits},             // hits of the near cache
     {"near_hit_rate", near_hit_rates},
-    {"nodes", nodes},   // of a cluster: how many there are
-    {"warm", warming},  // under a rate limit
+    {"nodes", nodes},     // of a cluster: how many there are
+    {"ask", asks},        // a hit of the cache-aside call
+    {"flight", flights},  // a thousand who wait for one call
+    {"warm", warming},    // under a rate limit
 #ifdef VALKEYCACHE_BENCH_SIGN
     {"sign", sign},        // a request for Bedrock
     {"bedrock", bedrock},  // calls

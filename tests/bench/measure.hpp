@@ -32,6 +32,18 @@ struct Side {
   std::function<void(Clock::time_point until, Tally& tally)> work;
 };
 
+// Calls get(i) again and again; each call's time ends where the next one's begins.
+template <class Get>
+void one_after_the_other(Clock::time_point until, Tally& tally, Get get) {
+  auto before = Clock::now();
+  while (before < until) {
+    get(tally.operations++);
+    const auto now = Clock::now();
+    tally.latencies_ns.push_back(static_cast<std::uint32_t>((now - before).count()));
+    before = now;
+  }
+}
+
 // One number for each side in each round.
 class Rounds {
  public:
