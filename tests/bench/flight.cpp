@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <ctime>
+#include <latch>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
@@ -103,6 +105,8 @@ Took by_threads(const Flight& flight, const std::string& prompt) {
   std::vector<Clock::time_point> woken(flight.waiters);
   std::atomic<std::size_t> asked{0};
   std::atomic<bool> wrong{false};
+  std::latch all_woken(static_cast<std::ptrdiff_t>(flight.waiters));
+  std::latch leave(1);
   std::vector<std::thread> threads;
   threads.reserve(flight.waiters);
   for (std::size_t i = 0; i < flight.waiters; ++i) {
@@ -111,6 +115,8 @@ Took by_threads(const Flight& flight, const std::string& prompt) {
       ++asked;
       if (!future.get()) wrong = true;
       woken[i] = Clock::now();
+      all_woken.count_down();
+      leave.wait();  // what a thread's end costs is not the flight's
     });
   }
   if (!test::wait_until([&] { return asked == flight.waiters; })) {
@@ -121,9 +127,12 @@ Took by_threads(const Flight& flight, const std::string& prompt) {
   flight.told.await_call();
   const auto cpu = std::clock();
   const auto began = flight.told.answer();
+  all_woken.wait();
+  const auto result = took(began, *std::max_element(woken.begin(), woken.end()), cpu);
+  leave.count_down();
   for (auto& thread : threads) thread.join();
   if (wrong) throw std::runtime_error("ask: no answer");
-  return took(began, *std::max_element(woken.begin(), woken.end()), cpu);
+  return result;
 }
 
 }  // namespace
