@@ -1,8 +1,13 @@
 #include "base/json_string.hpp"
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -59,6 +64,20 @@ void append_escape(std::string& out, char c) {
 }  // namespace
 
 std::size_t find_json_special(std::string_view text, std::size_t at) noexcept {
+#if defined(__SSE2__)
+  // Answers are long, and looked through more than once at each hit.
+  while (text.size() - at >= sizeof(__m128i)) {
+    const auto block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at));
+    const auto control = _mm_cmpeq_epi8(_mm_min_epu8(block, _mm_set1_epi8(0x1F)), block);
+    const auto quote = _mm_cmpeq_epi8(block, _mm_set1_epi8('"'));
+    const auto backslash = _mm_cmpeq_epi8(block, _mm_set1_epi8('\\'));
+    const auto found = _mm_movemask_epi8(_mm_or_si128(control, _mm_or_si128(quote, backslash)));
+    if (found != 0) {
+      return at + static_cast<std::size_t>(std::countr_zero(static_cast<std::uint32_t>(found)));
+    }
+    at += sizeof(__m128i);
+  }
+#endif
   while (text.size() - at >= sizeof(std::uint64_t)) {
     std::uint64_t word = 0;
     std::memcpy(&word, text.data() + at, sizeof word);

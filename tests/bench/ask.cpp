@@ -21,7 +21,9 @@ std::vector<Row> asks(Stage& stage) {
   const auto cache = stage.open();
   const auto model =
       make_text_llm({.model = model_name}, [](const ChatRequest&) { return text(1024); });
-  const CachedLlm llm(cache, model);
+  CachedLlmOptions patient;  // a busy machine must not make a miss of a hit
+  patient.advanced.command_timeout = patient.advanced.connect_timeout = std::chrono::seconds(5);
+  const CachedLlm llm(cache, model, patient);
   const auto prompt = text(128);
   const auto key = llm.key_of(prompt).value();
   static_cast<void>(llm.ask(prompt).get().value());

@@ -1,12 +1,14 @@
 // valkeycache_bench_probe PORT PID OPERATION COUNT: one number about one operation, in a process
 // where nothing else went on before.
 //
-//   raw_alone, get_alone               allocations an operation; one at a time
+//   raw_alone, get_alone, ask_alone    allocations an operation; one at a time
 //   raw_many, get_many, then_many, co_await_many
 //                                      the same; 1,024 in flight
 //   raw_idle, cache_idle               bytes a client that does nothing
 //   raw_waiting, cache_waiting         bytes an operation that waits for its answer
 //   cluster_alone, cluster_many        as get_alone and get_many, with a node of a cluster at PORT
+#include <valkeycache/cached_llm.hpp>
+
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
@@ -17,6 +19,7 @@
 
 #include <unistd.h>
 
+#include "bench/computing.hpp"
 #include "bench/windows.hpp"
 #include "support/valkey/child_process.hpp"
 #include "support/valkey/wait.hpp"
@@ -114,6 +117,20 @@ double cluster_gets(const Place& place, std::size_t count, std::size_t in_flight
   });
 }
 
+double asks(const Place& place, std::size_t count) {
+  const auto cache = place.open();
+  const auto model = make_text_llm({.model = "m"}, [](const ChatRequest&) { return text(1024); });
+  CachedLlmOptions patient;
+  patient.advanced.command_timeout = std::chrono::minutes(2);
+  const CachedLlm llm(cache, model, patient);
+  const auto prompt = text(128);
+  static_cast<void>(llm.ask(prompt).get().value());
+  static_cast<void>(cache.flush(std::chrono::minutes(2)).get().value());
+  return counted(count, 1, [&] {
+    if (!llm.ask(prompt).get().value().cached) throw std::runtime_error("ask: no hit");
+  });
+}
+
 double then_gets(const Place& place, std::size_t count) {
   const auto cache = place.open();
   const Entries entries(cache, 100, 1024);
@@ -201,6 +218,7 @@ const std::map<std::string, Operation>& operations() {
        [](const Place& place, std::size_t n) {
          return cache_gets(place, n, 1);
        }},
+      {"ask_alone", asks},
       {"raw_many",
        [](const Place& place, std::size_t n) {
          return raw_gets(place, n, window);

@@ -18,6 +18,7 @@ struct Way {
   const char* raw;
 };
 constexpr Way ways[] = {{"alone", "get_alone", "raw_alone"},
+                        {"ask", "ask_alone", "raw_alone"},
                         {"get", "get_many", "raw_many"},
                         {"then", "then_many", "raw_many"},
                         {"co_await", "co_await_many", "raw_many"}};
