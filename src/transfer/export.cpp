@@ -27,7 +27,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t window = 64;  // entries on their way
+constexpr std::size_t most_under_way = 64;  // entries on their way
 
 std::string make_file_id() {
   std::array<unsigned char, 16> bytes{};
@@ -97,7 +97,7 @@ class Export {
         ++report_.leases;
       } else {
         fetch(key, std::string(path));
-        if (under_way_.size() < window) continue;
+        if (under_way_.size() < most_under_way) continue;
         if (auto taken = take_oldest(); !taken) return taken;
       }
     }
