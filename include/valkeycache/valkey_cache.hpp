@@ -258,8 +258,9 @@ class VALKEYCACHE_API ValkeyCache {
   Future<std::optional<Ttl>> ttl(const CacheKey& key, CallOptions options = {}) const;
 
   // Removes all entries under the prefix, or under prefix + namespaces ("a" is "a/…", not "ab/…"):
-  // SCAN and DEL, pipelined; never KEYS. Gives the number removed. No barrier to stores in flight;
-  // for that there is KeyOptions::epoch.
+  // SCAN and DEL, pipelined; never KEYS. Gives the number removed; leases
+  // (CachedLlmAdvanced::lease: keys that end in ":lease") go too, uncounted. No barrier to stores
+  // in flight; for that there is KeyOptions::epoch.
   Future<std::uint64_t> clear(ClearOptions options = {}) const;
   Future<std::uint64_t> clear(std::vector<std::string> namespaces, ClearOptions options = {}) const;
 

@@ -1,11 +1,13 @@
 #include "valkey/clear.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "key/lease_name.hpp"
 #include "valkey/decode.hpp"
 #include "valkey/glob.hpp"
 #include "valkey/near_tier.hpp"
@@ -43,6 +45,7 @@ class ClearJob final : public FutureState<std::uint64_t> {
  private:
   void ask_roster();
   void submit_erase(std::span<const Reply> keys);
+  void submit_each(std::span<const Reply> keys);
   [[nodiscard]] SteadyTime step_deadline() const;
   void tell_progress();
   void settle();
@@ -101,11 +104,16 @@ class ScanStep final : public CountedCommand {
   Result<Reply> outcome_ = error_abandoned();
 };
 
+// Of entries, or of the leases beside them, which are no entries and are not counted.
 class EraseStep final : public CountedCommand {
  public:
-  explicit EraseStep(Ref<ClearJob> job) : job_(std::move(job)) { effect = Effect::change; }
+  EraseStep(Ref<ClearJob> job, bool leases) : job_(std::move(job)), leases_(leases) {
+    effect = Effect::change;
+  }
   bool on_reply(Reply&& reply, Counters& counters) override {
-    outcome_ = decode_count(std::move(reply), counters);
+    Counters nobodys;
+    outcome_ = decode_count(std::move(reply), leases_ ? nobodys : counters);
+    if (leases_ && outcome_) outcome_ = std::uint64_t{0};
     return outcome_.has_value() || outcome_.error().code != ErrorCode::protocol_error;
   }
   void on_error(Error&& error) override { outcome_ = std::move(error); }
@@ -113,8 +121,13 @@ class EraseStep final : public CountedCommand {
 
  private:
   Ref<ClearJob> job_;
+  const bool leases_;
   Result<std::uint64_t> outcome_ = error_abandoned();
 };
+
+bool is_lease(const Reply& key) noexcept {
+  return key.text.ends_with(lease_suffix);
+}
 
 // Without a time limit of its own a step still ends when there is no server to be had.
 SteadyTime ClearJob::step_deadline() const {
@@ -173,6 +186,14 @@ void ClearJob::scan(std::string_view cursor, std::uint32_t node) {
 void ClearJob::erase(std::vector<Reply> keys) {
   // SCAN matched the pattern already; a server that did not must not cost others their keys.
   std::erase_if(keys, [&](const Reply& key) { return !key.text.starts_with(prefix_); });
+  const std::span<const Reply> all = keys;
+  const auto leases = std::stable_partition(keys.begin(), keys.end(), std::not_fn(is_lease));
+  const auto entries = static_cast<std::size_t>(leases - keys.begin());
+  submit_each(all.first(entries));
+  submit_each(all.subspan(entries));
+}
+
+void ClearJob::submit_each(std::span<const Reply> keys) {
   if (keys.empty()) return;
   if (!core_.sharded()) return submit_erase(keys);
   for (const auto& key : keys) submit_erase({&key, 1});
@@ -180,7 +201,8 @@ void ClearJob::erase(std::vector<Reply> keys) {
 
 void ClearJob::submit_erase(std::span<const Reply> keys) {
   ++steps_under_way_;
-  auto step = Ref<EraseStep>::adopt(new EraseStep(Ref<ClearJob>::share(this)));
+  auto step =
+      Ref<EraseStep>::adopt(new EraseStep(Ref<ClearJob>::share(this), is_lease(keys.front())));
   append_request_header(step->request, keys.size() + 1);
   append_argument(step->request, "DEL");
   for (const auto& key : keys) append_argument(step->request, key.text);

@@ -43,6 +43,16 @@ TEST_P(Clear, RemovesAllAndTellsHowMany) {
   EXPECT_EQ(cache.clear().get().value(), 0U);
 }
 
+TEST_P(Clear, LeasesGoTooButAreNoEntries) {
+  fill(cache, 3);
+  ASSERT_TRUE(ok(cache.set(key_of("key0:lease"), "a token").get()));
+  EXPECT_EQ(cache.clear().get().value(), 3U);
+  EXPECT_EQ(cache.get(key_of("key0:lease")).get().value(), std::nullopt);
+  ASSERT_TRUE(ok(cache.set(key_of("key0:lease"), "a token").get()));
+  EXPECT_EQ(cache.clear().get().value(), 0U);
+  EXPECT_EQ(cache.get(key_of("key0:lease")).get().value(), std::nullopt);
+}
+
 TEST_P(Clear, APrefixDoesNotTouchALongerName) {
   const auto llm = open_with_prefix("llm");
   const auto llm2 = open_with_prefix("llm2:");
