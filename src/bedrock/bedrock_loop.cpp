@@ -547,11 +547,12 @@ void BedrockLoop::on_failure(BedrockCall& call, Error error, RetryKind kind,
 bool BedrockLoop::try_again_at_once(BedrockCall& call, RetryKind kind) {
   if (config_->auth != AuthScheme::sigv4) return false;
   // Even where this call may not try again: the next one shall not meet the same refusal.
-  const bool renewable =
-      kind == RetryKind::renew_credentials && credentials_.reject(call.credentials);
+  const bool renewable = kind == RetryKind::renew_credentials &&
+                         !std::exchange(call.renewed_credentials, true) &&
+                         credentials_.reject(call.credentials);
   if (!retry_policy_.has_attempts_left(call.retries)) return false;
   if (kind == RetryKind::renew_credentials) {
-    if (!renewable || std::exchange(call.renewed_credentials, true)) return false;
+    if (!renewable) return false;
   } else if (kind == RetryKind::correct_clock) {
     // Another call's response may have corrected it since this attempt was signed.
     if (clock_offset_ == call.clock_offset) return false;

@@ -179,7 +179,8 @@ bool Call::answer_near(const CachedLlmCore& core, std::string_view prompt) {
   std::optional<std::chrono::milliseconds> age;
   if (asks_age()) {
     age = age_by_ttl(kept->entry, near_.ttl());
-    if (judge_age(kept->entry, age, shared_->advanced(), options_.max_age) != Freshness::fresh) {
+    if (judge_age(kept->entry, age, near_.ttl(), shared_->advanced(), options_.max_age) !=
+        Freshness::fresh) {
       return false;
     }
   }
@@ -203,7 +204,7 @@ bool Call::answer_near(const CachedLlmCore& core) {
     std::optional<std::chrono::milliseconds> age;
     if (asks_age()) {
       age = age_by_ttl(near.entry, found.ttl());
-      switch (judge_age(near.entry, age, shared_->advanced(), options_.max_age)) {
+      switch (judge_age(near.entry, age, found.ttl(), shared_->advanced(), options_.max_age)) {
         case Freshness::fresh:
           break;
         case Freshness::stale:
@@ -277,15 +278,19 @@ void Call::look_up(const std::shared_ptr<CachedLlmCore>& core) {
   if (const auto left = time_left()) budget = std::min(budget, *left);
   const CallOptions by{.timeout = budget, .stop_token = options_.stop_token};
   // Asked before the entry: one that is replaced in between is taken for too old, and never for
-  // younger than it is.
+  // younger than it is. What is near has an end of its own, for get() may give just that.
   std::optional<Future<std::optional<Ttl>>> left;
-  if (asks_age()) left = core->cache().ttl(request_->key, by);
+  if (asks_age()) {
+    if (shared_->near) near_ = core->cache().find_near(request_->key);
+    left = core->cache().ttl(request_->key, by);
+  }
   auto lookup = core->cache().get(request_->key, by);
   if (joined) {
     // Somebody may be waiting already, who knows nothing of this lookup.
     (void)lookup.ready();
   } else {
-    lookup_help_ = FutureAccess::pass_help(*this, lookup);
+    lookup_help_ =
+        left ? FutureAccess::pass_help(*this, *left) : FutureAccess::pass_help(*this, lookup);
     lookup_helper_.store(helper());
     if (followed_.load() && helper()) helper()->go_on_alone();
   }
@@ -318,9 +323,17 @@ void Call::looked_up(Result<std::optional<std::string>> found, Result<std::optio
   }
   auto& entry = decoded.entry;
   if (!asks_age()) return hit(std::move(entry), request_->key, AnswerSource::valkey, std::nullopt);
-  // Without an end when it was asked for, and there now: it was stored in between.
-  const auto age = *left ? age_by_ttl(entry, **left) : std::chrono::milliseconds::zero();
-  auto freshness = judge_age(entry, age, shared_->advanced(), options_.max_age);
+  // Not there when its end was asked for, and there now: it was stored in between.
+  auto end = left->value_or(Ttl::none());
+  auto age = *left ? age_by_ttl(entry, end) : std::chrono::milliseconds::zero();
+  if (const auto near = std::exchange(near_, {}); near && near.value() == **found) {
+    const auto by_near = age_by_ttl(entry, near.ttl());
+    if (!age || (by_near && *by_near > *age)) {
+      age = by_near;
+      end = near.ttl();
+    }
+  }
+  auto freshness = judge_age(entry, age, end, shared_->advanced(), options_.max_age);
   // Who may not ask the model takes what there is.
   if (freshness == Freshness::last_resort && options_.cache_only) freshness = Freshness::stale;
   switch (freshness) {
@@ -507,7 +520,7 @@ void Call::failed(Error error) {
     return refresh_failed(std::move(error));
   }
   fail_who_have_heard(error);
-  if (error.retryable && stale_) return answer_stale(std::move(error));
+  if (error.retryable && stale_still_serves()) return answer_stale(std::move(error));
   if (error.retryable && !last_try_) {
     if (const auto follower = hand_over()) {
       follower->last_try_ = true;
@@ -552,8 +565,12 @@ void Call::store(const Completion& completion) {
     counters.store_dropped.add();
     return not_stored();
   }
+  // Nobody waits for a refresh: it keeps its lease until it knows. (Others give theirs back behind
+  // the entry, on the same connection where there is but one.)
+  auto refresh = refresh_ ? self() : Ref<Call>();
   FutureAccess::on_ready(
-      store_bytes(*core, std::move(bytes), ttl), [shared = shared_](const Result<bool>& stored) {
+      store_bytes(*core, std::move(bytes), ttl),
+      [shared = shared_, refresh = std::move(refresh)](const Result<bool>& stored) {
         shared->pending_stores.fetch_sub(1, std::memory_order_relaxed);
         if (stored) {
           (*stored ? shared->counters.stored : shared->counters.of(Rejection::superseded)).add();
@@ -562,9 +579,11 @@ void Call::store(const Completion& completion) {
           shared->counters.store_errors.add();
           shared->cache_failed(stored.error(), judge_store(stored.error()));
         }
+        if (!refresh) return;
+        if (stored) return refresh->release_lease(Lease::Outcome::stored);
+        refresh->not_stored();
       });
-  // On the same connection after the entry.
-  release_lease(Lease::Outcome::stored);
+  if (!refresh_) release_lease(Lease::Outcome::stored);
 }
 
 // False: something else stands there by now, and stays. Only leases care.

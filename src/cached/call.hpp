@@ -153,9 +153,12 @@ class Call final : public FlightNode {
     bool by_events = false;
     bool asked = false;  // the model
   };
+  [[nodiscard]] static std::chrono::milliseconds age_of(const StaleEntry& stale);
+  [[nodiscard]] bool stale_still_serves() const noexcept;
   void answer_stale(Error error);
   void refresh_behind(const Entry& entry, std::string_view bytes) noexcept;
   void take_refresh_lease(const CachedLlmCore& core);
+  void look_again(Result<bool> taken, const CallOptions& options);
   void refresh_lease_tried(const Result<bool>& taken, const Result<std::optional<Ttl>>& left);
   void refresh_failed(Error error);
   void rest_from_refreshing() noexcept;

@@ -41,7 +41,7 @@ void Call::take_lease(std::shared_ptr<CachedLlmCore> core) {
 
 void Call::wait_for_lease(std::shared_ptr<CachedLlmCore> core) {
   const auto now = Clock::now();
-  lease_->until = now + shared_->advanced().lease_life;
+  lease_->until = now + lease_life(shared_->advanced());
   // Half of what is left is the model's.
   if (deadline_) lease_->until = std::min(lease_->until, now + (*deadline_ - now) / 2);
   try_lease(std::move(core));

@@ -18,6 +18,11 @@ constexpr std::chrono::milliseconds longest_rest{1000};
 
 }  // namespace
 
+std::chrono::milliseconds Call::age_of(const StaleEntry& stale) {
+  return stale.age +
+         std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - stale.found);
+}
+
 // The model has failed: what was too old to be given at once is better than nothing.
 void Call::answer_stale(Error error) {
   auto stale = std::exchange(stale_, nullptr);
@@ -28,13 +33,18 @@ void Call::answer_stale(Error error) {
   answer.cached = true;
   answer.source = AnswerSource::stale;
   answer.cache_status = cache_status_;
-  answer.age = stale->age +
-               std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - stale->found);
+  answer.age = age_of(*stale);
   answer.model_error = error;
   land(answer, shared_->counters.shared);
   release_lease(Lease::Outcome::failed);
   if (heard) return finish(std::move(error));
   finish(std::move(answer));
+}
+
+// Time goes on while the model is asked.
+bool Call::stale_still_serves() const noexcept {
+  if (!stale_ || (!flies_ && late())) return false;
+  return !options_.max_age || age_of(*stale_) <= *options_.max_age;
 }
 
 // Before the hit is published: whoever has that may let go of the cache.
@@ -66,19 +76,25 @@ void Call::take_refresh_lease(const CachedLlmCore& core) {
   watch_once();
   const auto& advanced = shared_->advanced();
   const CallOptions options{.timeout = advanced.store_timeout};
-  // One after the other on one connection: who finds the lease free and the entry still stale is
-  // the one.
   auto taken =
       core.cache().set_if_absent(lease_->key, lease_->token, advanced.refresh_lease, options);
-  auto left = core.cache().ttl(request_->key, options);
   (void)taken.ready();  // nobody waits for it
-  FutureAccess::on_ready(
-      std::move(taken), [call = self(), left = std::move(left)](Result<bool> took) mutable {
-        FutureAccess::on_ready(std::move(left), [call = std::move(call), took = std::move(took)](
-                                                    const Result<std::optional<Ttl>>& time) {
-          call->guarded([&] { call->refresh_lease_tried(took, time); });
-        });
-      });
+  FutureAccess::on_ready(std::move(taken), [call = self(), options](Result<bool> took) {
+    call->guarded([&] { call->look_again(std::move(took), options); });
+  });
+}
+
+// Who finds the lease free and the entry still stale is the one; in this order, for the two may be
+// on different servers.
+void Call::look_again(Result<bool> taken, const CallOptions& options) {
+  const auto core = core_.lock();
+  if (!core) return finish(error_closed());
+  auto left = core->cache().ttl(request_->key, options);
+  (void)left.ready();
+  FutureAccess::on_ready(std::move(left), [call = self(), taken = std::move(taken)](
+                                              const Result<std::optional<Ttl>>& time) {
+    call->guarded([&] { call->refresh_lease_tried(taken, time); });
+  });
 }
 
 void Call::refresh_lease_tried(const Result<bool>& taken, const Result<std::optional<Ttl>>& left) {
@@ -99,7 +115,7 @@ void Call::refresh_lease_tried(const Result<bool>& taken, const Result<std::opti
   }
   shared_->breaker.succeeded();
   const bool still_stale = *left && judge_age(refresh_->stale, age_by_ttl(refresh_->stale, **left),
-                                              advanced, std::nullopt) != Freshness::fresh;
+                                              **left, advanced, std::nullopt) != Freshness::fresh;
   if (!*taken || !still_stale) {
     if (!*taken) rest_from_refreshing();
     release_lease(Lease::Outcome::stored);

@@ -46,13 +46,15 @@ std::optional<milliseconds> age_by_ttl(const Entry& entry, Ttl left) noexcept {
   return std::max(milliseconds(entry.hard_ttl_ms) - left.duration(), milliseconds::zero());
 }
 
-Freshness judge_age(const Entry& entry, std::optional<milliseconds> age,
+Freshness judge_age(const Entry& entry, std::optional<milliseconds> age, Ttl left,
                     const CachedLlmAdvanced& advanced,
                     std::optional<milliseconds> max_age) noexcept {
   if (max_age && (!age || *age > *max_age)) return Freshness::too_old;
   const bool may_be_stale = advanced.stale_while_revalidate > milliseconds::zero() ||
                             advanced.stale_if_error > milliseconds::zero();
-  if (!may_be_stale || entry.soft_ttl_ms <= 0 || !age) return Freshness::fresh;
+  if (!may_be_stale || entry.soft_ttl_ms <= 0 || !age || !left.is_finite()) {
+    return Freshness::fresh;
+  }
   const auto past = *age - milliseconds(entry.soft_ttl_ms);
   if (past < milliseconds::zero()) return Freshness::fresh;
   if (past < advanced.stale_while_revalidate) return Freshness::stale;

@@ -35,7 +35,8 @@ enum class Freshness : std::uint8_t {
   last_resort,  // good only when the model fails
   too_old,      // no answer
 };
-Freshness judge_age(const Entry& entry, std::optional<std::chrono::milliseconds> age,
+// `left`: of its TTL. Without an end it is never stale.
+Freshness judge_age(const Entry& entry, std::optional<std::chrono::milliseconds> age, Ttl left,
                     const CachedLlmAdvanced& advanced,
                     std::optional<std::chrono::milliseconds> max_age) noexcept;
 

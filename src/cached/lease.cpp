@@ -32,7 +32,7 @@ Lease::Lease(const std::shared_ptr<CachedLlmCore>& core, CacheKey key, std::stri
       key_(std::move(key)),
       token_(std::move(token)),
       time_(time),
-      end_(std::chrono::steady_clock::now() + shared_->advanced().lease_life) {}
+      end_(std::chrono::steady_clock::now() + lease_life(shared_->advanced())) {}
 
 Lease::~Lease() {
   release(Outcome::failed);

@@ -12,6 +12,7 @@
 #include <valkeycache/cache_key.hpp>
 #include <valkeycache/result.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -28,6 +29,11 @@ inline constexpr std::string_view lease_not_stored = "-";
 
 CacheKey lease_key_of(const CacheKey& entry);
 std::string make_lease_token();
+
+// A year is for ever, and can be added to any time.
+inline std::chrono::milliseconds lease_life(const CachedLlmAdvanced& advanced) noexcept {
+  return std::min<std::chrono::milliseconds>(advanced.lease_life, std::chrono::hours(24 * 365));
+}
 
 // Held from its making to release(). Owned by a shared pointer; thread-safe.
 class Lease : public std::enable_shared_from_this<Lease> {

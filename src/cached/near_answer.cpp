@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/utf8.hpp"
+#include "cached/pinned.hpp"
 #include "key/key_data.hpp"
 #include "key/python_text.hpp"
 
@@ -35,6 +36,7 @@ std::optional<SimpleParts> SimpleParts::of(const CachedLlmOptions& options,
   if (!triple) return std::nullopt;
   // Another program may have stored what this one passes by.
   if (options.advanced.deterministic_only && options.advanced.temperature != 0) return std::nullopt;
+  if (is_prompt_without_version(identity.model)) return std::nullopt;
   const auto& model = key.key_model.empty() ? identity.model : key.key_model;
   if (!simple_key(model, triple->temperature, triple->prompt)) return std::nullopt;
   return SimpleParts{.model = model, .temperature = triple->temperature};

@@ -11,15 +11,6 @@ namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
 
-// arn:aws:bedrock:{region}:{account}:prompt/{id}[:{version}]
-bool is_prompt_without_version(std::string_view model) noexcept {
-  constexpr std::string_view before = ":prompt/";
-  if (!model.starts_with("arn:")) return false;
-  const auto at = model.find(before);
-  return at != std::string_view::npos &&
-         model.find(':', at + before.size()) == std::string_view::npos;
-}
-
 bool is_zero(const std::string& number) {
   double value = 1;
   return parse_number(number, value) && value == 0;
@@ -38,6 +29,14 @@ struct Temperatures {
 };
 
 }  // namespace
+
+bool is_prompt_without_version(std::string_view model) noexcept {
+  constexpr std::string_view before = ":prompt/";
+  if (!model.starts_with("arn:")) return false;
+  const auto at = model.find(before);
+  return at != std::string_view::npos &&
+         model.find(':', at + before.size()) == std::string_view::npos;
+}
 
 std::optional<BypassReason> why_unpinned(const CacheKey& key, std::string_view model) noexcept {
   if (is_prompt_without_version(model)) return BypassReason::unversioned_prompt;

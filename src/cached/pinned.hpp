@@ -10,6 +10,9 @@
 namespace valkeycache::inline v0 {
 namespace detail {
 
+// arn:aws:bedrock:{region}:{account}:prompt/{id}[:{version}]
+bool is_prompt_without_version(std::string_view model) noexcept;
+
 // What the request names that can change behind its name, so that an entry could outlive what it
 // was made of: a guardrail's DRAFT, a file in S3, a prompt's ARN without a version. `model` is the
 // one that is asked.

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <variant>
 
+#include "key/lease_name.hpp"
 #include "transfer/checks.hpp"
 #include "transfer/key_path.hpp"
 #include "transfer/key_set.hpp"
@@ -110,6 +111,7 @@ class Import {
     if (next == LineReader::Next::end) return false;
     if (next == LineReader::Next::failed) return stop(ErrorCode::file_failed);
     if (reader_.bytes() > options_.max_bytes) return stop(ErrorCode::too_large);
+    if (next == LineReader::Next::skipping) return true;
     ++line_;
     if (next == LineReader::Next::too_long) return reject_line(LineFault::too_large);
     auto line = read_line(text);
@@ -132,7 +134,7 @@ class Import {
 
   void import(ExportedEntry entry) {
     const auto key = key_of_path(entry.path);
-    if (!key) return reject(line_, LineFault::bad_key);
+    if (!key || entry.path.ends_with(lease_suffix)) return reject(line_, LineFault::bad_key);
     if (!seen_.insert(entry.path)) return reject(line_, LineFault::duplicate);
     ++accepted_;
     if (!entry.path.starts_with(path_prefix_)) return reject(line_, LineFault::outside);

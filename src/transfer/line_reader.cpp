@@ -40,7 +40,8 @@ LineReader::LineReader(LineReader&& other) noexcept
       searched_(other.searched_),
       bytes_(other.bytes_),
       at_end_(other.at_end_),
-      failed_(other.failed_) {}
+      failed_(other.failed_),
+      skipping_(other.skipping_) {}
 
 LineReader::~LineReader() {
   if (descriptor_ >= 0) ::close(descriptor_);
@@ -63,27 +64,28 @@ bool LineReader::fill() {
 }
 
 LineReader::Next LineReader::next(std::string_view& line) {
-  bool too_long = false;
   for (;;) {
     const auto newline = buffer_.find('\n', searched_);
     const bool found = newline != std::string::npos;
     const auto end = found ? newline : buffer_.size();
     const auto size = end - at_;
     if (found || at_end_) {
+      const bool too_long = std::exchange(skipping_, false);
       if (!found && size == 0 && !too_long) return Next::end;
       bytes_ += size + (found ? 1 : 0);
       line = std::string_view(buffer_).substr(at_, size);
       at_ = searched_ = end + (found ? 1 : 0);
       return too_long || size > max_line_bytes_ ? Next::too_long : Next::line;
     }
-    if (size > max_line_bytes_) {
+    if (size > max_line_bytes_ || skipping_) {
       // Nobody wants to see it.
-      too_long = true;
+      skipping_ = true;
       bytes_ += size;
       at_ = end;
     }
     searched_ = end;
     if (!fill() && failed_) return Next::failed;
+    if (skipping_) return Next::skipping;
   }
 }
 

@@ -22,7 +22,8 @@ class VALKEYCACHE_API LineReader {
 
   enum class Next : std::uint8_t {
     line,
-    too_long,  // a line over the bound; it was skipped
+    skipping,  // some of a line over the bound was read, and there is more
+    too_long,  // the rest of it
     end,
     failed,  // the file cannot be read on
   };
@@ -43,6 +44,7 @@ class VALKEYCACHE_API LineReader {
   std::uint64_t bytes_ = 0;
   bool at_end_ = false;
   bool failed_ = false;
+  bool skipping_ = false;
 };
 
 }  // namespace detail

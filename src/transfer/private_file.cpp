@@ -18,42 +18,49 @@ namespace {
 
 constexpr std::size_t buffer_bytes = std::size_t{256} << 10;
 
-// The name in its folder counts once the folder is on disk, too.
-Result<void> sync_folder_of(const std::string& path) {
+std::string folder_of(const std::string& path) {
   const auto slash = path.rfind('/');
-  const auto folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return file_error("the file's folder cannot be opened", errno);
-  const int failed = ::fsync(descriptor) == 0 ? 0 : errno;
-  ::close(descriptor);
-  // Some file systems do not know how.
-  if (failed != 0 && failed != EINVAL) {
-    return file_error("the file's folder cannot be synced", failed);
-  }
-  return {};
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// The name in its folder counts once the folder is on disk, too. Some file systems do not know how.
+Result<void> sync_folder(int folder) {
+  if (::fsync(folder) == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS) return {};
+  return file_error("the file's folder cannot be synced", errno);
 }
 
 }  // namespace
 
 Result<PrivateFile> PrivateFile::create(std::string path) {
+  // Opened before anything is replaced: later would be too late to fail.
+  const int folder = ::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return file_error("the file's folder cannot be opened", errno);
   auto partial = path + ".partial-XXXXXX";
   // A file of its own making, O_EXCL: no link is followed. 0600, whatever the umask.
   const int descriptor = ::mkostemp(partial.data(), O_CLOEXEC);
-  if (descriptor < 0) return file_error("no file can be made there", errno);
-  PrivateFile file(std::move(path), std::move(partial), descriptor);
+  if (descriptor < 0) {
+    const int why = errno;
+    ::close(folder);
+    return file_error("no file can be made there", why);
+  }
+  PrivateFile file(std::move(path), std::move(partial), descriptor, folder);
   if (::fchmod(descriptor, S_IRUSR | S_IWUSR) != 0) {
     return file_error("the file cannot be made private", errno);
   }
   return file;
 }
 
-PrivateFile::PrivateFile(std::string path, std::string partial, int descriptor)
-    : path_(std::move(path)), partial_(std::move(partial)), descriptor_(descriptor) {}
+PrivateFile::PrivateFile(std::string path, std::string partial, int descriptor, int folder)
+    : path_(std::move(path)),
+      partial_(std::move(partial)),
+      descriptor_(descriptor),
+      folder_(folder) {}
 
 PrivateFile::PrivateFile(PrivateFile&& other) noexcept
     : path_(std::move(other.path_)),
       partial_(std::exchange(other.partial_, {})),
       descriptor_(std::exchange(other.descriptor_, -1)),
+      folder_(std::exchange(other.folder_, -1)),
       buffer_(std::move(other.buffer_)),
       size_(other.size_) {}
 
@@ -63,7 +70,9 @@ PrivateFile::~PrivateFile() {
 }
 
 void PrivateFile::close() noexcept {
-  if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
+  for (int* const open : {&descriptor_, &folder_}) {
+    if (*open >= 0) ::close(std::exchange(*open, -1));
+  }
 }
 
 Result<void> PrivateFile::append(std::string_view bytes) {
@@ -95,7 +104,7 @@ Result<void> PrivateFile::commit() {
     return file_error("the file cannot be put into its place", errno);
   }
   partial_.clear();
-  return sync_folder_of(path_);
+  return sync_folder(folder_);
 }
 
 }  // namespace detail

@@ -23,17 +23,19 @@ class VALKEYCACHE_API PrivateFile {
 
   Result<void> append(std::string_view bytes);
   [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
-  // On disk, and then at `path`; once.
+  // On disk, and then at `path`; once. After an error the file is not there; save that one of the
+  // disk itself, when the folder is synced, leaves it there but perhaps not for good.
   Result<void> commit();
 
  private:
-  PrivateFile(std::string path, std::string partial, int descriptor);
+  PrivateFile(std::string path, std::string partial, int descriptor, int folder);
   Result<void> write_out();
   void close() noexcept;
 
   std::string path_;
   std::string partial_;  // empty: there is none
   int descriptor_;
+  int folder_;
   std::string buffer_;
   std::uint64_t size_ = 0;
 };

@@ -11,14 +11,13 @@
 #include "valkey/decode.hpp"
 #include "valkey/glob.hpp"
 #include "valkey/near_tier.hpp"
+#include "valkey/scan.hpp"
 #include "valkey/wire.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
 
-constexpr std::int64_t first_count = 100;  // the guide's
-constexpr std::int64_t largest_count = 1000;
 constexpr int most_passes = 3;  // over a cluster whose slots move
 
 // The whole job and its future. Its steps run one after the other on the core's I/O thread, which
@@ -56,7 +55,7 @@ class ClearJob final : public FutureState<std::uint64_t> {
   const std::string pattern_;
   const ClearOptions options_;
   SteadyTime deadline_ = SteadyTime::max();
-  std::int64_t count_ = first_count;
+  std::int64_t count_ = first_scan_count;
   std::uint64_t removed_ = 0;
   std::uint64_t told_ = 0;
   int steps_under_way_ = 0;
@@ -166,7 +165,7 @@ void ClearJob::heard_roster(Result<Reply> roster) {
   error_.reset();  // what went wrong may have done so because of the change
   ++passes_;
   map_version_ = version;
-  count_ = first_count;
+  count_ = first_scan_count;
   scans_left_ = ids.size() - 1;
   for (std::size_t i = 1; i < ids.size(); ++i) {
     scan("0", static_cast<std::uint32_t>(ids[i].integer));
@@ -179,7 +178,7 @@ void ClearJob::scan(std::string_view cursor, std::uint32_t node) {
   append_request(step->request,
                  {"SCAN", cursor, "MATCH", pattern_, "COUNT", std::to_string(count_)});
   step->deadline = step_deadline();
-  count_ = std::min(count_ * 2, largest_count);
+  count_ = std::min(count_ * 2, largest_scan_count);
   core_.submit(std::move(step), options_.stop_token);
 }
 
@@ -241,7 +240,7 @@ void ClearJob::erased(Result<std::uint64_t> count) {
 void ClearJob::tell_progress() {
   if (!options_.progress || removed_ == told_) return;
   // One by one they are no news.
-  if (core_.sharded() && removed_ < told_ + first_count && steps_under_way_ != 0) return;
+  if (core_.sharded() && removed_ < told_ + first_scan_count && steps_under_way_ != 0) return;
   told_ = removed_;
   const auto tell = [progress = options_.progress, log = context()->log, removed = removed_] {
     try {

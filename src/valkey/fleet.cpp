@@ -127,6 +127,7 @@ void Fleet::drive_lane(FleetLane& lane, SteadyTime now) {
     lane.connection->restart("the server says that another one is to be found under its name", now);
   }
   lane.connection->drive(now, std::exchange(lane.watched.ready, {}));
+  if (lane.node.retired) leave(lane, now);
   account(lane);
   auto due = lane.connection->next_time();
   if (const auto doubtful = doubt(lane, now)) due = std::min(due.value_or(*doubtful), *doubtful);
@@ -154,6 +155,7 @@ void Fleet::drive_lane(FleetLane& lane, SteadyTime now) {
 // again while it lasts. When to look at it again.
 std::optional<SteadyTime> Fleet::doubt(FleetLane& lane, SteadyTime now) {
   const auto since = lane.connection->silent_since();
+  if (since && lane.node.retired) return *since + doubt_after;  // see leave()
   if (!since || !lane.node.member || options_.deployment == Deployment::single) {
     return std::nullopt;
   }
@@ -164,13 +166,25 @@ std::optional<SteadyTime> Fleet::doubt(FleetLane& lane, SteadyTime now) {
   return now + doubt_after;
 }
 
+// Of a node that has been replaced: what hangs there, or comes back from there, is for others.
+void Fleet::leave(FleetLane& lane, SteadyTime now) {
+  const auto since = lane.connection->silent_since();
+  if (since && now >= *since + doubt_after) {
+    lane.connection->restart("another server has taken its place", now);
+  }
+  if (lane.connection->protocol() != 0) return;
+  for (auto& command : lane.connection->take_waiting()) park(std::move(command));
+}
+
 std::optional<SteadyTime> Fleet::next_time() const {
   if (!touched_.empty() || !redirected_.empty()) return SteadyTime{};
   auto next = parked_.next_deadline().value_or(SteadyTime::max());
   if (!due_.empty()) next = std::min(next, due_.begin()->first);
   if (unpark_at_) next = std::min(next, *unpark_at_);
-  if (round_ && !question_) next = std::min(next, round_->patience);
-  if (!round_ && discover_at_) next = std::min(next, *discover_at_);
+  if (!closing_) {  // as in drive()
+    if (round_ && !question_) next = std::min(next, round_->patience);
+    if (!round_ && discover_at_) next = std::min(next, *discover_at_);
+  }
   if (next == SteadyTime::max()) return std::nullopt;
   return next;
 }
@@ -275,13 +289,11 @@ void Fleet::retire(FleetNode& node) {
   for (auto& [name, other] : nodes_) {
     if (other) std::erase(other->replicas, &node);
   }
-  const auto now = SteadyTime::clock::now();
-  const bool hangs = node.silent_since(now - doubt_after);
   for (auto& lane : node.lanes) {
-    if (hangs) lane->connection->restart("another server has taken its place", now);
     for (auto& command : lane->connection->take_waiting()) park(std::move(command));
     account(*lane);
     if (lane->near) lane->near->disconnected();
+    touch(*lane);  // which leaves it
   }
   unpark_at_ = SteadyTime{};
 }

@@ -99,6 +99,7 @@ class Fleet final : public Backend, private ErrorFilter {
   void touch(FleetLane& lane);
   void drive_lane(FleetLane& lane, SteadyTime now);
   std::optional<SteadyTime> doubt(FleetLane& lane, SteadyTime now);
+  void leave(FleetLane& lane, SteadyTime now);
   void account(FleetLane& lane);
   void settle_due(FleetLane& lane, std::optional<SteadyTime> due);
 

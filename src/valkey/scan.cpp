@@ -10,9 +10,7 @@ namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
 
-constexpr std::int64_t first_count = 100;
-constexpr std::int64_t largest_count = 1000;
-constexpr int most_passes = 3;  // over a cluster whose slots move
+constexpr int most_walks = 8;  // over a cluster whose slots move
 
 }  // namespace
 
@@ -54,13 +52,18 @@ Result<bool> KeyWalk::begin_pass() {
         ask<Roster>(core_, {}, &KeyWalk::decode_roster, step_deadline(core_), token_).get();
     if (!roster) return std::move(roster).error();
     const bool unchanged = roster->version == map_version_ && !again_after_error_;
-    if (passes_ != 0 && (unchanged || passes_ >= most_passes)) return false;
+    if (passes_ != 0 && unchanged) return false;
+    if (passes_ >= most_walks || roster->nodes.empty()) {
+      return Error{.code = ErrorCode::server_unavailable,
+                   .message = "the cluster's slots kept moving, or nobody had them",
+                   .retryable = true};
+    }
     map_version_ = roster->version;
     nodes_ = std::move(roster->nodes);
   }
   again_after_error_ = false;
   ++passes_;
-  count_ = first_count;
+  count_ = first_scan_count;
   if (!nodes_.empty()) scan("0");
   return true;
 }
@@ -69,7 +72,7 @@ void KeyWalk::scan(const std::string& cursor) {
   page_ = ask<Page>(
       core_, make_request({"SCAN", cursor, "MATCH", pattern_, "COUNT", std::to_string(count_)}),
       &KeyWalk::decode_page, step_deadline(core_), token_, nodes_.back());
-  count_ = std::min(count_ * 2, largest_count);
+  count_ = std::min(count_ * 2, largest_scan_count);
 }
 
 Result<std::optional<std::vector<std::string>>> KeyWalk::next() {
@@ -83,7 +86,7 @@ Result<std::optional<std::vector<std::string>>> KeyWalk::next() {
   auto page = page_.get();
   if (!page) {
     // A node may have gone because its slots have.
-    const bool again = core_.sharded() && page.error().retryable && passes_ < most_passes;
+    const bool again = core_.sharded() && page.error().retryable && passes_ < most_walks;
     if (!again) return std::move(page).error();
     again_after_error_ = true;
     nodes_.clear();

@@ -17,6 +17,10 @@
 namespace valkeycache::inline v0 {
 namespace detail {
 
+// SCAN's COUNT: of the first page, as the guide's, and of later ones at most.
+inline constexpr std::int64_t first_scan_count = 100;
+inline constexpr std::int64_t largest_scan_count = 1000;
+
 // A command whose future somebody waits for; none of those that write.
 template <class T>
 Future<T> ask(CacheCore& core, std::string request, typename CommandFuture<T>::Decode decode,
@@ -44,7 +48,7 @@ class KeyWalk {
   KeyWalk(CacheCore& core, std::string prefix, std::stop_token token);
 
   // The keys of the next page, each with the prefix; nullopt at the end. Some may come again. After
-  // an error the walk is over.
+  // an error the walk is over; one is that slots move all the time (server_unavailable).
   Result<std::optional<std::vector<std::string>>> next();
 
  private:

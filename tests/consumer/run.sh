@@ -74,7 +74,8 @@ expect_version() { # expect_version <program>...: each runs and prints the versi
   done
 }
 
-needs_curl() { ldd "$1" | grep -q 'libcurl'; }
+# (A pipe into "grep -q" fails now and then: what writes into it may find it closed.)
+needs_curl() { [[ "$(ldd "$1")" == *libcurl* ]]; }
 
 expect_curl_only_with_bedrock() { # expect_curl_only_with_bedrock <folder of programs>
   local program
@@ -192,12 +193,12 @@ step_shared() {
   for library in cache llm ${VC_BEDROCK_LIBRARY:-}; do
     library="$prefix/lib/libvalkeycache_$library.so"
     [[ -L "$library" && -f "$library.$VC_VERSION" ]] || fail "no $library -> .$VC_VERSION"
-    readelf -d "$library" | grep -q "SONAME.*\[$(basename "$library").${VC_VERSION%.*}\]" ||
+    grep -q "SONAME.*\[$(basename "$library").${VC_VERSION%.*}\]" <<<"$(readelf -d "$library")" ||
       fail "wrong SONAME in $library"
     nm -D --defined-only --format=posix "$library" >"$VC_WORK/names"
     grep -q ' [TWV] ' "$VC_WORK/names" || fail "$library exports nothing"
     expect_hiredis_hidden "$VC_WORK/names"
-    if grep -E 'nlohmann|St6vector.*detail' "$VC_WORK/names" | grep -q 'nlohmann'; then
+    if grep -q 'nlohmann' "$VC_WORK/names"; then
       fail "$library exports nlohmann_json"
     fi
   done

@@ -77,7 +77,7 @@ Cost cost_with(std::size_t nodes) {
     return static_cast<double>(least) / keys;
   };
   store();
-  EXPECT_EQ(cluster.connections(), nodes);
+  EXPECT_TRUE(wait_until([&] { return cluster.connections() == nodes; }));
   return {.alone = counted(get_alone), .many = counted(get_many), .stored = counted(store)};
 }
 

@@ -1,5 +1,6 @@
 #include "support/valkey/simulated_cluster.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include <arpa/inet.h>
@@ -7,6 +8,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -34,6 +36,13 @@ void watch(int epoll, int descriptor) {
 
 SimulatedCluster::SimulatedCluster(std::size_t nodes, std::function<void()> on_start)
     : entries_(nodes) {
+  // A listener, and both ends of a connection, for each.
+  rlimit files{};
+  if (const rlim_t needed = 3 * nodes + 200;
+      getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < needed) {
+    files.rlim_cur = std::min(files.rlim_max, needed);
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
   for (int attempt = 0; attempt < 20 && listeners_.size() < nodes; ++attempt) {
     for (const int listener : listeners_) close(listener);
     listeners_.clear();

@@ -225,8 +225,17 @@ bool ValkeyCluster::move_keys(std::uint16_t slot, std::size_t from, std::size_t 
 void ValkeyCluster::end_move(std::uint16_t slot, std::size_t from, std::size_t to) const {
   const auto text = std::to_string(slot);
   const auto id = id_of(to);
+  // The new owner raises its epoch above those that it has heard of. One that it has not heard of
+  // would take the slot back from it, while the old owner has given it away.
+  await("one epoch", [&] { return epochs_agree(); });
   servers_[to]->command({"CLUSTER", "SETSLOT", text, "NODE", id});
   servers_[from]->command({"CLUSTER", "SETSLOT", text, "NODE", id});
+  await("a slot's new owner", [&] {
+    for (std::size_t i = 0; i < servers_.size(); ++i) {
+      if (alive_[i] && owner_of(slot, i) != to) return false;
+    }
+    return true;
+  });
 }
 
 void ValkeyCluster::move(std::uint16_t slot, std::size_t from, std::size_t to) const {
@@ -262,6 +271,7 @@ void ValkeyCluster::promote(std::size_t replica) {
   // Asked again, it begins again; by itself it gives up after five seconds.
   constexpr std::chrono::seconds attempt{6};
   await("a promotion", [&] {
+    if (holds(servers_[replica]->command({"INFO", "replication"}), "role:master")) return true;
     servers_[replica]->command({"CLUSTER", "FAILOVER"});
     return wait_until(
         [&] {
@@ -314,7 +324,30 @@ void ValkeyCluster::rejoin() {
   for (auto& bus : buses_) bus->admit([](const auto&) { return true; });
 }
 
+std::string ValkeyCluster::view_of(std::size_t index) const {
+  std::string view;
+  for (const auto& range : servers_[index]->command({"CLUSTER", "SLOTS"}).items) {
+    view += std::to_string(range.items[0].integer) + "-" + std::to_string(range.items[1].integer) +
+            "=" + range.items[2].items.at(2).text + ";";
+  }
+  return view;
+}
+
+bool ValkeyCluster::epochs_agree() const {
+  std::optional<std::string> agreed;
+  for (std::size_t i = 0; i < servers_.size(); ++i) {
+    if (!alive_[i]) continue;
+    const auto info = servers_[i]->command({"CLUSTER", "INFO"}).text;
+    const auto at = info.find("cluster_current_epoch:");
+    const auto epoch = info.substr(at, info.find("\r\n", at) - at);
+    if (agreed.value_or(epoch) != epoch) return false;
+    agreed = epoch;
+  }
+  return true;
+}
+
 bool ValkeyCluster::in_order() const {
+  std::optional<std::string> agreed;
   for (std::size_t i = 0; i < servers_.size(); ++i) {
     if (!alive_[i]) continue;
     const auto info = servers_[i]->command({"CLUSTER", "INFO"});
@@ -330,6 +363,9 @@ bool ValkeyCluster::in_order() const {
       }
     }
     if (served != all_slots) return false;
+    const auto view = view_of(i);
+    if (agreed.value_or(view) != view) return false;
+    agreed = view;
   }
   return true;
 }

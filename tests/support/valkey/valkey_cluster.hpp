@@ -80,6 +80,9 @@ class ValkeyCluster {
   [[nodiscard]] bool in_order() const;
 
  private:
+  // Who serves what, as this one sees it.
+  [[nodiscard]] std::string view_of(std::size_t index) const;
+  [[nodiscard]] bool epochs_agree() const;
   void add_server();
   void meet(std::size_t index) const;
   void follow(std::size_t replica, std::size_t primary) const;

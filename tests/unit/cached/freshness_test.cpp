@@ -86,18 +86,20 @@ TEST(Freshness, AgeIsWhatIsGoneOfTheTtl) {
 TEST(Freshness, IsJudgedByTheReadersOptions) {
   const Entry entry{.response = "a", .hard_ttl_ms = 200000, .soft_ttl_ms = 100000};
   const auto both = stale_for(10s, 30s);
-  EXPECT_EQ(judge_age(entry, 99s, both, {}), Freshness::fresh);
-  EXPECT_EQ(judge_age(entry, 100s, both, {}), Freshness::stale);
-  EXPECT_EQ(judge_age(entry, 110s, both, {}), Freshness::last_resort);
-  EXPECT_EQ(judge_age(entry, 130s, both, {}), Freshness::too_old);
-  EXPECT_EQ(judge_age(entry, 199s, {}, {}), Freshness::fresh) << "never asked for";
-  EXPECT_EQ(judge_age({.response = "a"}, 199s, both, {}), Freshness::fresh) << "never stale";
-  EXPECT_EQ(judge_age(entry, {}, both, {}), Freshness::fresh) << "nobody knows";
-  EXPECT_EQ(judge_age(entry, 20s, {}, 20s), Freshness::fresh);
-  EXPECT_EQ(judge_age(entry, 20001ms, {}, 20s), Freshness::too_old);
-  EXPECT_EQ(judge_age(entry, 105s, both, 106s), Freshness::stale);
-  EXPECT_EQ(judge_age(entry, 105s, both, 104s), Freshness::too_old);
-  EXPECT_EQ(judge_age(entry, {}, {}, 20s), Freshness::too_old) << "nobody knows";
+  EXPECT_EQ(judge_age(entry, 99s, 60s, both, {}), Freshness::fresh);
+  EXPECT_EQ(judge_age(entry, 100s, 60s, both, {}), Freshness::stale);
+  EXPECT_EQ(judge_age(entry, 110s, 60s, both, {}), Freshness::last_resort);
+  EXPECT_EQ(judge_age(entry, 130s, 60s, both, {}), Freshness::too_old);
+  EXPECT_EQ(judge_age(entry, 199s, 60s, {}, {}), Freshness::fresh) << "never asked for";
+  EXPECT_EQ(judge_age({.response = "a"}, 199s, 60s, both, {}), Freshness::fresh) << "never stale";
+  EXPECT_EQ(judge_age(entry, 105s, Ttl::none(), both, {}), Freshness::fresh) << "without an end";
+  EXPECT_EQ(judge_age(entry, 105s, Ttl::none(), both, 104s), Freshness::too_old);
+  EXPECT_EQ(judge_age(entry, {}, 60s, both, {}), Freshness::fresh) << "nobody knows";
+  EXPECT_EQ(judge_age(entry, 20s, 60s, {}, 20s), Freshness::fresh);
+  EXPECT_EQ(judge_age(entry, 20001ms, 60s, {}, 20s), Freshness::too_old);
+  EXPECT_EQ(judge_age(entry, 105s, 60s, both, 106s), Freshness::stale);
+  EXPECT_EQ(judge_age(entry, 105s, 60s, both, 104s), Freshness::too_old);
+  EXPECT_EQ(judge_age(entry, {}, 60s, {}, 20s), Freshness::too_old) << "nobody knows";
 }
 
 TEST(Refreshes, OneAtATimeForAKeyAndSoManyAltogether) {

@@ -29,6 +29,8 @@ class Lines : public testing::Test {
         case LineReader::Next::line:
           lines.emplace_back(line);
           break;
+        case LineReader::Next::skipping:
+          break;
         case LineReader::Next::too_long:
           lines.emplace_back("+");
           break;
