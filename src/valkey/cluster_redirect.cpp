@@ -18,7 +18,7 @@ std::optional<Number> parse_number(std::string_view text) {
 
 // "3999 127.0.0.1:6381"; the last colon divides, for IPv6 addresses come without brackets.
 std::optional<Redirect> parse_place(Redirect::Kind kind, std::string_view text,
-                                    const Endpoint& asked) {
+                                    const ServerAddress& asked) {
   const auto blank = text.find(' ');
   const auto colon = text.rfind(':');
   if (blank == text.npos || colon == text.npos || colon < blank) return std::nullopt;
@@ -35,7 +35,7 @@ std::optional<Redirect> parse_place(Redirect::Kind kind, std::string_view text,
 
 }  // namespace
 
-std::optional<Redirect> parse_redirect(std::string_view error, const Endpoint& asked) {
+std::optional<Redirect> parse_redirect(std::string_view error, const ServerAddress& asked) {
   const auto blank = error.find(' ');
   const auto word = error.substr(0, blank);
   const auto rest = blank == error.npos ? std::string_view{} : error.substr(blank + 1);

@@ -19,12 +19,13 @@ struct Redirect {
     elsewhere,  // CLUSTERDOWN, MASTERDOWN, READONLY: who is in charge has changed, or will
   };
   Kind kind = Kind::later;
-  std::uint16_t slot = 0;                 // of moved and ask
-  std::optional<Endpoint> endpoint = {};  // likewise; nullopt: the server does not know
+  std::uint16_t slot = 0;                      // of moved and ask
+  std::optional<ServerAddress> endpoint = {};  // likewise; nullopt: the server does not know
 };
 
 // Nullopt: some other error. An empty host means the one that was asked.
-[[nodiscard]] std::optional<Redirect> parse_redirect(std::string_view error, const Endpoint& asked);
+[[nodiscard]] std::optional<Redirect> parse_redirect(std::string_view error,
+                                                     const ServerAddress& asked);
 
 }  // namespace detail
 }  // namespace valkeycache::inline v0

@@ -41,16 +41,16 @@ std::string host_name(const Reply& node) {
 }
 
 // Nullopt: the server itself does not know where that node is.
-std::optional<Endpoint> read_node(const Reply& node, const Endpoint& asked, bool by_name,
-                                  Topology& topology) {
+std::optional<ServerAddress> read_node(const Reply& node, const ServerAddress& asked, bool by_name,
+                                       Topology& topology) {
   const auto& host = node.elements[0];
   if (host.text == "?") return std::nullopt;
-  Endpoint announced{.host = host.text.empty() ? asked.host : host.text,
-                     .port = static_cast<std::uint16_t>(node.elements[1].integer)};
+  ServerAddress announced{.host = host.text.empty() ? asked.host : host.text,
+                          .port = static_cast<std::uint16_t>(node.elements[1].integer)};
   if (!by_name || !is_numeric_address(announced.host)) return announced;
   auto name = host_name(node);
   if (name.empty()) return announced;
-  Endpoint called{.host = std::move(name), .port = announced.port};
+  ServerAddress called{.host = std::move(name), .port = announced.port};
   topology.names[std::move(announced)] = called;
   return called;
 }
@@ -63,16 +63,16 @@ bool is_node(const Reply& reply) {
 
 }  // namespace
 
-std::string to_text(const Endpoint& endpoint) {
+std::string to_text(const ServerAddress& endpoint) {
   const bool v6 = endpoint.host.find(':') != std::string::npos;
   return (v6 ? "[" + endpoint.host + "]" : endpoint.host) + ":" + std::to_string(endpoint.port);
 }
 
-std::optional<Endpoint> parse_endpoint(std::string_view text, std::uint16_t default_port) {
+std::optional<ServerAddress> parse_endpoint(std::string_view text, std::uint16_t default_port) {
   if (text.starts_with('[')) {
     const auto close = text.find(']');
     if (close == text.npos || close == 1) return std::nullopt;
-    Endpoint endpoint{.host = std::string(text.substr(1, close - 1)), .port = default_port};
+    ServerAddress endpoint{.host = std::string(text.substr(1, close - 1)), .port = default_port};
     const auto rest = text.substr(close + 1);
     if (rest.empty()) return endpoint;
     const auto port = rest.front() == ':' ? parse_port(rest.substr(1)) : std::nullopt;
@@ -81,7 +81,7 @@ std::optional<Endpoint> parse_endpoint(std::string_view text, std::uint16_t defa
     return endpoint;
   }
   const auto colon = text.find(':');
-  Endpoint endpoint{.host = std::string(text.substr(0, colon)), .port = default_port};
+  ServerAddress endpoint{.host = std::string(text.substr(0, colon)), .port = default_port};
   if (endpoint.host.empty()) return std::nullopt;
   if (colon == text.npos) return endpoint;
   const auto port = parse_port(text.substr(colon + 1));
@@ -90,7 +90,7 @@ std::optional<Endpoint> parse_endpoint(std::string_view text, std::uint16_t defa
   return endpoint;
 }
 
-Result<Topology> parse_cluster_slots(const Reply& reply, const Endpoint& asked, bool by_name) {
+Result<Topology> parse_cluster_slots(const Reply& reply, const ServerAddress& asked, bool by_name) {
   if (reply.type != Reply::Type::array) return reply_error("CLUSTER SLOTS", reply);
   Topology topology;
   for (const auto& range : reply.elements) {
@@ -136,7 +136,7 @@ Result<Role> parse_role(const Reply& reply) {
   return unexpected_reply("ROLE");
 }
 
-Result<Endpoint> parse_sentinel_answer(const Reply& reply) {
+Result<ServerAddress> parse_sentinel_answer(const Reply& reply) {
   constexpr auto question = "SENTINEL GET-MASTER-ADDR-BY-NAME";
   if (reply.type == Reply::Type::nil) {
     return Error{.code = ErrorCode::server_unavailable,
@@ -147,7 +147,7 @@ Result<Endpoint> parse_sentinel_answer(const Reply& reply) {
   if (reply.elements.size() != 2) return unexpected_reply(question);
   const auto port = parse_port(reply.elements[1].text);
   if (reply.elements[0].text.empty() || !port) return unexpected_reply(question);
-  return Endpoint{.host = reply.elements[0].text, .port = *port};
+  return ServerAddress{.host = reply.elements[0].text, .port = *port};
 }
 
 }  // namespace detail

@@ -16,8 +16,8 @@ namespace {
 // A command that was sent on so often is going in circles.
 constexpr int most_redirects = 5;
 
-std::vector<Endpoint> all_seeds(const ValkeyCacheOptions& options) {
-  std::vector<Endpoint> seeds{{.host = options.host, .port = options.port}};
+std::vector<ServerAddress> all_seeds(const ValkeyCacheOptions& options) {
+  std::vector<ServerAddress> seeds{{.host = options.host, .port = options.port}};
   for (const auto& text : options.seeds) {
     auto seed = parse_endpoint(text, options.port);
     if (seed && std::find(seeds.begin(), seeds.end(), *seed) == seeds.end()) {
@@ -235,7 +235,7 @@ void Fleet::settle_due(FleetLane& lane, std::optional<SteadyTime> due) {
 
 // --- nodes ---
 
-FleetNode& Fleet::node_at(const Endpoint& endpoint, bool sentinel, bool replica) {
+FleetNode& Fleet::node_at(const ServerAddress& endpoint, bool sentinel, bool replica) {
   auto& node = nodes_[{endpoint, sentinel}];
   if (node && node->replica == replica) return *node;
   if (node) {

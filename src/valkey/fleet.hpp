@@ -39,7 +39,7 @@ inline constexpr std::chrono::milliseconds doubt_after{250};
 
 // A round of questions: one after the other is asked, until somebody knows.
 struct FleetRound {
-  using NodeName = std::pair<Endpoint, bool>;  // and whether it is a sentinel
+  using NodeName = std::pair<ServerAddress, bool>;  // and whether it is a sentinel
   std::vector<NodeName> to_ask;
   std::set<NodeName> asked;
   SteadyTime patience{};
@@ -92,7 +92,7 @@ class Fleet final : public Backend, private ErrorFilter {
   [[nodiscard]] FleetNode* any_primary();
 
   // --- lanes ---
-  FleetNode& node_at(const Endpoint& endpoint, bool sentinel, bool replica);
+  FleetNode& node_at(const ServerAddress& endpoint, bool sentinel, bool replica);
   [[nodiscard]] FleetNode* find_node(std::uint32_t id);
   void retire(FleetNode& node);
   void reap();
@@ -111,14 +111,15 @@ class Fleet final : public Backend, private ErrorFilter {
   void take_answer(SteadyTime now);
   void round_failed(Error why, SteadyTime now);
   void adopt(const Topology& topology, SteadyTime now);
-  void adopt_primary(const Endpoint& primary, std::vector<Endpoint> replicas, SteadyTime now);
+  void adopt_primary(const ServerAddress& primary, std::vector<ServerAddress> replicas,
+                     SteadyTime now);
   void log(LogLevel level, const std::string& message) const;
 
   const ValkeyCacheOptions& options_;
   Poller& poller_;
   Counters& counters_;
   const std::shared_ptr<TlsContext> tls_;
-  const std::vector<Endpoint> seeds_;
+  const std::vector<ServerAddress> seeds_;
   std::optional<NearTier> near_;
   std::optional<NearChannels> channels_;
   StoreLedger stores_;

@@ -60,7 +60,7 @@ void Fleet::begin_round(SteadyTime now) {
   round_->patience = now + options_.connect_timeout;
   auto& list = round_->to_ask;
   std::set<NodeName> listed;
-  const auto add = [&](const Endpoint& endpoint, bool sentinel) {
+  const auto add = [&](const ServerAddress& endpoint, bool sentinel) {
     const auto [name, is_new] = listed.insert({endpoint, sentinel});
     if (is_new) list.push_back(*name);
   };
@@ -75,7 +75,7 @@ void Fleet::begin_round(SteadyTime now) {
     return those_that_hang_last();
   }
   // Not always the same one: it may be cut off from the others, and not know.
-  std::vector<Endpoint> known;
+  std::vector<ServerAddress> known;
   for (const auto& [name, node] : nodes_) {
     if (node->member && node->ready()) known.push_back(name.first);
   }
@@ -172,7 +172,8 @@ void Fleet::round_failed(Error why, SteadyTime now) {
   want_discovery(now + round_backoff_.next());
 }
 
-void Fleet::adopt_primary(const Endpoint& primary, std::vector<Endpoint> replicas, SteadyTime now) {
+void Fleet::adopt_primary(const ServerAddress& primary, std::vector<ServerAddress> replicas,
+                          SteadyTime now) {
   std::erase(replicas, primary);
   if (options_.read_from == ReadFrom::primary) replicas.clear();
   Topology topology;

@@ -39,7 +39,7 @@ struct FleetLane {
 
 struct FleetNode {
   std::uint32_t id = 0;  // never used again
-  Endpoint endpoint;
+  ServerAddress endpoint;
   ValkeyCacheOptions options;
   bool sentinel = false;
   bool replica = false;

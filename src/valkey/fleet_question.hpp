@@ -32,7 +32,7 @@ class FleetQuestion final : public CountedCommand {
   }
 
   [[nodiscard]] About about() const noexcept { return about_; }
-  [[nodiscard]] const Endpoint& asked() const noexcept { return asked_; }
+  [[nodiscard]] const ServerAddress& asked() const noexcept { return asked_; }
   [[nodiscard]] bool done() const noexcept { return done_; }
   [[nodiscard]] const Result<Reply>& answer() const noexcept { return answer_; }
 
@@ -49,7 +49,7 @@ class FleetQuestion final : public CountedCommand {
 
  private:
   const About about_;
-  const Endpoint asked_;
+  const ServerAddress asked_;
   bool done_ = false;
   Result<Reply> answer_ = Reply{};
 };

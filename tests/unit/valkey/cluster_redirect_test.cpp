@@ -5,24 +5,24 @@
 namespace valkeycache::testing {
 namespace {
 
-using detail::Endpoint;
 using detail::parse_redirect;
+using detail::ServerAddress;
 using Kind = detail::Redirect::Kind;
 
-const Endpoint asked{.host = "seed.example", .port = 6379};
+const ServerAddress asked{.host = "seed.example", .port = 6379};
 
 TEST(ClusterRedirect, Places) {
   const auto moved = parse_redirect("MOVED 3999 10.0.0.1:6381", asked);
   ASSERT_TRUE(moved);
   EXPECT_EQ(moved->kind, Kind::moved);
   EXPECT_EQ(moved->slot, 3999);
-  EXPECT_EQ(moved->endpoint, (Endpoint{"10.0.0.1", 6381}));
-  EXPECT_EQ(parse_redirect("ASK 1 ::1:2", asked)->endpoint, (Endpoint{"::1", 2}));
+  EXPECT_EQ(moved->endpoint, (ServerAddress{"10.0.0.1", 6381}));
+  EXPECT_EQ(parse_redirect("ASK 1 ::1:2", asked)->endpoint, (ServerAddress{"::1", 2}));
   EXPECT_EQ(parse_redirect("ASK 1 a:2", asked)->kind, Kind::ask);
 }
 
 TEST(ClusterRedirect, NoHostIsTheOneThatWasAsked) {
-  EXPECT_EQ(parse_redirect("MOVED 1 :7", asked)->endpoint, (Endpoint{"seed.example", 7}));
+  EXPECT_EQ(parse_redirect("MOVED 1 :7", asked)->endpoint, (ServerAddress{"seed.example", 7}));
 }
 
 TEST(ClusterRedirect, AnUnknownHostIsNoPlace) {
