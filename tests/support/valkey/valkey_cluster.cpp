@@ -1,12 +1,18 @@
 #include "support/valkey/valkey_cluster.hpp"
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <stdexcept>
 
 #include "support/valkey/wait.hpp"
 
 namespace valkeycache::test {
 namespace {
+
+bool is_whole(const std::string& map) {
+  return map.find("lastVoteEpoch") != std::string::npos;
+}
 
 constexpr int all_slots = 16384;
 
@@ -295,7 +301,21 @@ void ValkeyCluster::remove_node(std::size_t index) {
   }
 }
 
+std::string ValkeyCluster::map_file(std::size_t index) const {
+  return servers_[index]->folder() + "/nodes.conf";
+}
+
+std::string ValkeyCluster::map_of(std::size_t index) const {
+  std::ifstream file(map_file(index));
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// Who is killed while writing its map does not start again with what is there.
 void ValkeyCluster::kill(std::size_t index) {
+  await("a whole map", [&] {
+    maps_[index] = map_of(index);
+    return is_whole(maps_[index]);
+  });
   servers_[index]->kill();
   alive_[index] = false;
 }
@@ -306,6 +326,7 @@ void ValkeyCluster::kill_and_await_failover(std::size_t primary) {
 }
 
 void ValkeyCluster::start_again(std::size_t index) {
+  if (!is_whole(map_of(index))) std::ofstream(map_file(index), std::ios::trunc) << maps_[index];
   servers_[index]->start();
   alive_[index] = true;
   await_replication(index);

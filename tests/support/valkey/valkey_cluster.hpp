@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -83,6 +84,9 @@ class ValkeyCluster {
   // Who serves what, as this one sees it.
   [[nodiscard]] std::string view_of(std::size_t index) const;
   [[nodiscard]] bool epochs_agree() const;
+  [[nodiscard]] std::string map_file(std::size_t index) const;
+  [[nodiscard]] std::string map_of(std::size_t index) const;
+  std::map<std::size_t, std::string> maps_;  // as those who were killed had them
   void add_server();
   void meet(std::size_t index) const;
   void follow(std::size_t replica, std::size_t primary) const;
