@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 
 #include "base/ascii.hpp"
 #include "base/errors.hpp"
+#include "base/number.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -51,22 +51,13 @@ bool is_ipv6_text(std::string_view host) noexcept {
                      [](char c) { return hex_value(c) >= 0 || c == ':' || c == '.'; });
 }
 
-std::optional<std::uint16_t> parse_port(std::string_view text) noexcept {
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc() || end != text.data() + text.size() || port == 0) return std::nullopt;
-  return port;
-}
-
 // "127.x.y.z" with four numbers: inet_aton's shorter forms do not count.
 bool is_loopback_v4(std::string_view host) noexcept {
   if (!host.starts_with("127.")) return false;
   int numbers = 0;
   for (std::size_t from = 0; from <= host.size(); ++numbers) {
     const auto to = std::min(host.find('.', from), host.size());
-    std::uint8_t number = 0;
-    const auto [end, error] = std::from_chars(host.data() + from, host.data() + to, number);
-    if (error != std::errc() || end != host.data() + to) return false;
+    if (!parse_number<std::uint8_t>(host.substr(from, to - from))) return false;
     from = to + 1;
   }
   return numbers == 4;

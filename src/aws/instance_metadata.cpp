@@ -1,7 +1,6 @@
 #include "aws/instance_metadata.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <random>
 #include <string_view>
@@ -12,6 +11,7 @@
 #include "aws/http_fetch.hpp"
 #include "aws/profile_files.hpp"
 #include "base/ascii.hpp"
+#include "base/number.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -22,11 +22,8 @@ constexpr std::size_t max_token_size = 4096;
 
 int number_of(const Environment& environment, std::string_view name, int otherwise, int largest) {
   const auto text = variable(environment, name);
-  int number = 0;
-  if (!text) return otherwise;
-  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
-  const bool good = error == std::errc() && end == text->data() + text->size() && number >= 1;
-  return good ? std::min(number, largest) : otherwise;
+  const auto number = text ? parse_number<int>(*text) : std::nullopt;
+  return number && *number >= 1 ? std::min(*number, largest) : otherwise;
 }
 
 // The service's address, without a slash at its end.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <string_view>
 #include <utility>
@@ -16,6 +15,7 @@
 #include "aws/sigv4.hpp"
 #include "aws/small_file.hpp"
 #include "base/ascii.hpp"
+#include "base/number.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -55,11 +55,8 @@ std::string fault_of(const RoleRequest& request) {
   }
   const auto& duration = request.duration_seconds;
   if (!duration.empty()) {
-    int seconds = 0;
-    const auto [end, error] =
-        std::from_chars(duration.data(), duration.data() + duration.size(), seconds);
-    if (error != std::errc() || end != duration.data() + duration.size() || seconds < 900 ||
-        seconds > 43200) {
+    const auto seconds = parse_number<int>(duration).value_or(0);
+    if (seconds < 900 || seconds > 43200) {
       return "duration_seconds is not a number from 900 to 43200";
     }
   }

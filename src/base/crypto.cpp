@@ -9,6 +9,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED  // SHA256_*, see sha256_of_parts()
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 #include <openssl/sha.h>
 
 namespace valkeycache::inline v0 {
@@ -231,6 +232,12 @@ std::string hex(std::span<const std::uint8_t> bytes) {
   std::string text;
   append_hex(text, bytes);
   return text;
+}
+
+std::string random_hex() {
+  std::array<std::uint8_t, 16> bytes{};
+  require(RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) == 1);
+  return hex(bytes);
 }
 
 bool equal_constant_time(std::string_view a, std::string_view b) noexcept {

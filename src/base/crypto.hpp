@@ -68,6 +68,9 @@ class VALKEYCACHE_API HmacSha256 {
 VALKEYCACHE_API void append_hex(std::string& out, std::span<const std::uint8_t> bytes);
 VALKEYCACHE_API std::string hex(std::span<const std::uint8_t> bytes);
 
+// 32 digits, drawn at random: a name that nobody else has or guesses.
+VALKEYCACHE_API std::string random_hex();
+
 // Takes the same time wherever the first difference is. Different lengths are told at once.
 VALKEYCACHE_API bool equal_constant_time(std::string_view a, std::string_view b) noexcept;
 VALKEYCACHE_API bool equal_constant_time(std::span<const std::uint8_t> a,

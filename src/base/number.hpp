@@ -4,21 +4,28 @@
 #include <valkeycache/config.hpp>
 
 #include <charconv>
+#include <cstdint>
+#include <optional>
 #include <string_view>
 #include <system_error>
 
 namespace valkeycache::inline v0 {
 namespace detail {
 
-// False, and nothing written, unless all of the text is one number that fits.
+// None unless all of the text is one number that fits.
 template <class T>
-bool parse_number(std::string_view text, T& value) noexcept {
-  T parsed{};
+std::optional<T> parse_number(std::string_view text) noexcept {
+  T number{};
   const auto* const end = text.data() + text.size();
-  const auto read = std::from_chars(text.data(), end, parsed);
-  if (read.ec != std::errc() || read.ptr != end) return false;
-  value = parsed;
-  return true;
+  const auto read = std::from_chars(text.data(), end, number);
+  if (read.ec != std::errc() || read.ptr != end) return std::nullopt;
+  return number;
+}
+
+// None for 0, too.
+inline std::optional<std::uint16_t> parse_port(std::string_view text) noexcept {
+  const auto port = parse_number<std::uint16_t>(text);
+  return port && *port != 0 ? port : std::nullopt;
 }
 
 }  // namespace detail

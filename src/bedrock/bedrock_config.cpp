@@ -1,7 +1,6 @@
 #include "bedrock/bedrock_config.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <utility>
 
@@ -9,6 +8,7 @@
 #include "aws/instance_metadata.hpp"
 #include "aws/profile_files.hpp"
 #include "base/errors.hpp"
+#include "base/number.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -48,9 +48,8 @@ Result<int> resolve_max_attempts(int option, const Surroundings& around) {
   if (option > 0) return option;
   const auto text = around.look_up("AWS_MAX_ATTEMPTS", "max_attempts");
   if (!text) return default_max_attempts;
-  int attempts = 0;
-  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), attempts);
-  if (error != std::errc() || end != text->data() + text->size() || attempts < 1) {
+  const auto attempts = parse_number<int>(*text).value_or(0);
+  if (attempts < 1) {
     return error_invalid(
         "max_attempts: AWS_MAX_ATTEMPTS or the profile's max_attempts is not a number from 1 on");
   }

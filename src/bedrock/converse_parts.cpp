@@ -1,10 +1,10 @@
 #include "bedrock/converse_parts.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cstdint>
 
+#include "base/number.hpp"
 #include "bedrock/json_members.hpp"
 
 namespace valkeycache::inline v0 {
@@ -13,10 +13,7 @@ namespace {
 
 // A count as the service gives it; what is no such number counts as 0.
 std::int64_t to_count(std::string_view raw) noexcept {
-  std::int64_t count = 0;
-  const auto [end, error] = std::from_chars(raw.data(), raw.data() + raw.size(), count);
-  const bool whole = error == std::errc() && end == raw.data() + raw.size();
-  return whole && count > 0 ? count : 0;
+  return std::max<std::int64_t>(parse_number<std::int64_t>(raw).value_or(0), 0);
 }
 
 }  // namespace

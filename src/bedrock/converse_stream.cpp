@@ -1,9 +1,9 @@
 #include "bedrock/converse_stream.hpp"
 
-#include <charconv>
 #include <utility>
 
 #include "base/json_string.hpp"
+#include "base/number.hpp"
 #include "bedrock/converse_parts.hpp"
 #include "bedrock/json_members.hpp"
 
@@ -142,10 +142,8 @@ ConverseStreamAssembler::Fault ConverseStreamAssembler::open_block(const MaybeTe
                                                                    int& number, Block*& block) {
   if (!started_) return "a content block comes before the message's start";
   if (stopped_) return "a content block comes after the message's end";
-  if (!index) return "a content block has no index";
-  const auto* const last = index->data() + index->size();
-  const auto [end, error] = std::from_chars(index->data(), last, number);
-  if (error != std::errc() || end != last || number < 0) return "a content block has no index";
+  number = index ? parse_number<int>(*index).value_or(-1) : -1;
+  if (number < 0) return "a content block has no index";
   block = &blocks_[number];
   return block->stopped ? "a content block goes on after its end" : nullptr;
 }

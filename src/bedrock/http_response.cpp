@@ -1,8 +1,9 @@
 #include "bedrock/http_response.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
+
+#include "base/number.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -23,14 +24,6 @@ bool is_name(std::string_view name, std::string_view lower) noexcept {
   return std::equal(name.begin(), name.end(), lower.begin(), lower.end(), [](char a, char b) {
     return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
   });
-}
-
-template <class Number>
-std::optional<Number> parse_number(std::string_view text) noexcept {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
 }
 
 std::optional<std::chrono::milliseconds> parse_hint(std::string_view text,

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "base/unix_time.hpp"
 #include "cached/admission.hpp"
 #include "cached/call_errors.hpp"
 #include "cached/near_answer.hpp"
@@ -674,9 +675,7 @@ Rejection Call::encode(const Completion& completion, std::string& bytes, Ttl& tt
               .model = model_name(),
               .stop_reason = completion.stop_reason,
               .usage = completion.usage,
-              .created_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
-                                std::chrono::system_clock::now().time_since_epoch())
-                                .count(),
+              .created_ms = unix_time_ms(),
               .hard_ttl_ms = ttl.is_finite() ? ttl.duration().count() : 0,
               .soft_ttl_ms = lifetime.soft_ms,
               .events = recording_ ? recording_->to_json(completion) : std::string(),

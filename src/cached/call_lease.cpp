@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/crypto.hpp"
 #include "cached/call.hpp"
 #include "cached/call_errors.hpp"
 #include "cached/freshness.hpp"
@@ -34,7 +35,7 @@ bool Call::leases() const noexcept {
 void Call::take_lease(std::shared_ptr<CachedLlmCore> core) {
   if (!core) return ask_model(nullptr);
   lease_ = std::make_unique<LeaseWait>(
-      LeaseWait{.key = lease_key_of(request_->key), .token = make_lease_token(), .held = {}});
+      LeaseWait{.key = lease_key_of(request_->key), .token = random_hex(), .held = {}});
   watch_once();
   wait_for_lease(std::move(core));
 }

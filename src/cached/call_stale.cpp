@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/crypto.hpp"
 #include "cached/call.hpp"
 #include "cached/call_errors.hpp"
 #include "cached/freshness.hpp"
@@ -72,7 +73,7 @@ void Call::refresh_behind(const Entry& entry, std::string_view bytes) noexcept {
 
 void Call::take_refresh_lease(const CachedLlmCore& core) {
   lease_ = std::make_unique<LeaseWait>(
-      LeaseWait{.key = lease_key_of(request_->key), .token = make_lease_token(), .held = {}});
+      LeaseWait{.key = lease_key_of(request_->key), .token = random_hex(), .held = {}});
   watch_once();
   const auto& advanced = shared_->advanced();
   const CallOptions options{.timeout = advanced.store_timeout};

@@ -3,23 +3,23 @@
 namespace valkeycache::inline v0 {
 namespace detail {
 
-CachedLlmStats Counters::read() const {
+CachedLlmStats CallCounters::read() const {
   const auto because = [this](Rejection reason) {
-    return rejected[static_cast<std::size_t>(reason)].read();
+    return rejected[static_cast<std::size_t>(reason)].get();
   };
   const auto passed = [this](BypassReason reason) {
-    return bypassed[static_cast<std::size_t>(reason)].read();
+    return bypassed[static_cast<std::size_t>(reason)].get();
   };
   const auto with = [this](EntryFault fault) {
-    return faults[static_cast<std::size_t>(fault)].read();
+    return faults[static_cast<std::size_t>(fault)].get();
   };
   CachedLlmStats stats;
-  stats.calls = calls.read();
-  stats.refused = refused.read();
-  stats.hits = hits.read();
-  stats.stale = stale.read();
-  stats.misses = misses.read();
-  stats.shared = shared.read();
+  stats.calls = calls.get();
+  stats.refused = refused.get();
+  stats.hits = hits.get();
+  stats.stale = stale.get();
+  stats.misses = misses.get();
+  stats.shared = shared.get();
   stats.bypassed_refresh = passed(BypassReason::refresh);
   stats.bypassed_draft_guardrail = passed(BypassReason::draft_guardrail);
   stats.bypassed_s3_input = passed(BypassReason::s3_input);
@@ -28,16 +28,16 @@ CachedLlmStats Counters::read() const {
   stats.bypassed = stats.bypassed_refresh + stats.bypassed_draft_guardrail +
                    stats.bypassed_s3_input + stats.bypassed_unversioned_prompt +
                    stats.bypassed_not_deterministic;
-  stats.cache_errors = cache_errors.read();
-  stats.unfinished = unfinished.read();
-  stats.model_calls = model_calls.read();
-  stats.model_errors = model_errors.read();
-  stats.refreshes = refreshes.read();
-  stats.refresh_errors = refresh_errors.read();
-  stats.stale_if_error = stale_if_error.read();
-  stats.stored = stored.read();
-  stats.store_errors = store_errors.read();
-  stats.store_dropped = store_dropped.read();
+  stats.cache_errors = cache_errors.get();
+  stats.unfinished = unfinished.get();
+  stats.model_calls = model_calls.get();
+  stats.model_errors = model_errors.get();
+  stats.refreshes = refreshes.get();
+  stats.refresh_errors = refresh_errors.get();
+  stats.stale_if_error = stale_if_error.get();
+  stats.stored = stored.get();
+  stats.store_errors = store_errors.get();
+  stats.store_dropped = store_dropped.get();
   stats.rejected_no_store = because(Rejection::no_store);
   stats.rejected_unpinned = because(Rejection::unpinned);
   stats.rejected_not_deterministic = because(Rejection::not_deterministic);

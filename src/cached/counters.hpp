@@ -5,27 +5,16 @@
 #include <valkeycache/entry.hpp>
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
+#include "base/counter.hpp"
 #include "cached/admission.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
 
-class Counter {
- public:
-  void add() noexcept { value_.fetch_add(1, std::memory_order_relaxed); }
-  [[nodiscard]] std::uint64_t read() const noexcept {
-    return value_.load(std::memory_order_relaxed);
-  }
-
- private:
-  std::atomic<std::uint64_t> value_{0};
-};
-
-struct Counters {
+struct CallCounters {
   Counter calls, refused, hits, stale, misses, shared, cache_errors, unfinished;
   Counter model_calls, model_errors, refreshes, refresh_errors, stale_if_error;
   Counter stored, store_errors, store_dropped;

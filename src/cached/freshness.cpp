@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <random>
 
+#include "base/unix_time.hpp"
+
 namespace valkeycache::inline v0 {
 namespace detail {
 
@@ -33,9 +35,7 @@ double random_part() {
 
 std::optional<milliseconds> age_by_clock(const Entry& entry) noexcept {
   if (entry.created_ms <= 0) return std::nullopt;
-  const auto now =
-      std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-          .count();
+  const auto now = unix_time_ms();
   // Writers' clocks differ: an entry from the future is a fresh one.
   return milliseconds{entry.created_ms < now ? now - entry.created_ms : 0};
 }

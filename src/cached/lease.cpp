@@ -1,14 +1,8 @@
 #include "cached/lease.hpp"
 
 #include <algorithm>
-#include <array>
-#include <new>
-#include <span>
 #include <utility>
 
-#include <openssl/rand.h>
-
-#include "base/crypto.hpp"
 #include "key/lease_name.hpp"
 
 namespace valkeycache::inline v0 {
@@ -17,12 +11,6 @@ namespace detail {
 CacheKey lease_key_of(const CacheKey& entry) {
   // A key's own parts make a key.
   return CacheKey::raw(entry.namespaces(), entry.text() + std::string(lease_suffix)).value();
-}
-
-std::string make_lease_token() {
-  std::array<unsigned char, 16> bytes{};
-  if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) throw std::bad_alloc();
-  return hex(std::span<const std::uint8_t>(bytes));
 }
 
 Lease::Lease(const std::shared_ptr<CachedLlmCore>& core, CacheKey key, std::string token,

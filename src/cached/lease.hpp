@@ -28,7 +28,6 @@ namespace detail {
 inline constexpr std::string_view lease_not_stored = "-";
 
 CacheKey lease_key_of(const CacheKey& entry);
-std::string make_lease_token();
 
 // A year is for ever, and can be added to any time.
 inline std::chrono::milliseconds lease_life(const CachedLlmAdvanced& advanced) noexcept {

@@ -12,8 +12,7 @@ namespace detail {
 namespace {
 
 bool is_zero(const std::string& number) {
-  double value = 1;
-  return parse_number(number, value) && value == 0;
+  return parse_number<double>(number) == 0.0;
 }
 
 struct Temperatures {

@@ -1,11 +1,11 @@
 #include "cached/recording.hpp"
 
-#include <charconv>
 #include <utility>
 
 #include "base/json_cursor.hpp"
 #include "base/json_depth.hpp"
 #include "base/json_string.hpp"
+#include "base/number.hpp"
 #include "base/utf8.hpp"
 #include "cached/stream_reader.hpp"
 #include "llm/completion_events.hpp"
@@ -26,9 +26,9 @@ bool is_json(std::string_view text) {
 bool read_number(JsonCursor& cursor, std::size_t& number) {
   std::string_view token;
   if (!cursor.number(token)) return false;
-  const auto* const end = token.data() + token.size();
-  const auto read = std::from_chars(token.data(), end, number);
-  return read.ec == std::errc() && read.ptr == end;
+  const auto read = parse_number<std::size_t>(token);
+  number = read.value_or(0);
+  return read.has_value();
 }
 
 // [type, block, text or length, json]

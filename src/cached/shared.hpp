@@ -51,7 +51,7 @@ struct CallShared {
   // Why no call can be made at all: an option out of range, no model.
   std::optional<Error> unusable;
 
-  Counters counters;
+  CallCounters counters;
   Meter meter{options.advanced.prices};
   Breaker breaker;
   Flights flights;

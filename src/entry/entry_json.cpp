@@ -1,12 +1,12 @@
 #include "entry/entry_json.hpp"
 
 #include <array>
-#include <charconv>
 #include <system_error>
 
 #include "base/json_cursor.hpp"
 #include "base/json_depth.hpp"
 #include "base/json_string.hpp"
+#include "base/number.hpp"
 #include "base/utf8.hpp"
 #include "entry/python_value.hpp"
 
@@ -110,11 +110,9 @@ bool text_of(std::string_view value, std::string& text) {
 }
 
 bool number_of(std::string_view value, std::int64_t& number) noexcept {
-  std::int64_t parsed = 0;
-  const auto* const end = value.data() + value.size();
-  const auto read = std::from_chars(value.data(), end, parsed);
-  if (read.ec != std::errc() || read.ptr != end || parsed < 0) return false;
-  number = parsed;
+  const auto parsed = parse_number<std::int64_t>(value);
+  if (!parsed || *parsed < 0) return false;
+  number = *parsed;
   return true;
 }
 

@@ -1,7 +1,6 @@
 #include "entry/msgpack_writer.hpp"
 
 #include <bit>
-#include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -120,24 +119,24 @@ class Writer {
     std::string_view token;
     if (!cursor_.number(token)) return false;
     if (token.find_first_of(".eE") != std::string_view::npos) {
-      double real = 0;
-      if (!parse_number(token, real) || !std::isfinite(real)) return false;
-      append_tagged(out, 0xCB, std::bit_cast<std::uint64_t>(real), 8);
+      const auto real = parse_number<double>(token);
+      if (!real || !std::isfinite(*real)) return false;
+      append_tagged(out, 0xCB, std::bit_cast<std::uint64_t>(*real), 8);
       return true;
     }
     if (token.front() == '-') {
-      std::int64_t negative = 0;
-      if (!parse_number(token, negative)) return false;
-      if (negative == 0) {
+      const auto negative = parse_number<std::int64_t>(token);
+      if (!negative) return false;
+      if (*negative == 0) {
         append_unsigned(out, 0);
       } else {
-        append_negative(out, negative);
+        append_negative(out, *negative);
       }
       return true;
     }
-    std::uint64_t natural = 0;
-    if (!parse_number(token, natural)) return false;
-    append_unsigned(out, natural);
+    const auto natural = parse_number<std::uint64_t>(token);
+    if (!natural) return false;
+    append_unsigned(out, *natural);
     return true;
   }
 

@@ -1,6 +1,5 @@
 #include "entry/python_json.hpp"
 
-#include <charconv>
 #include <cmath>
 #include <string>
 #include <system_error>
@@ -20,18 +19,17 @@ bool is_integer(std::string_view token) noexcept {
 
 bool fits(std::string_view token) noexcept {
   if (!is_integer(token)) {
-    double real = 0;
-    return parse_number(token, real) && std::isfinite(real);
+    const auto real = parse_number<double>(token);
+    return real && std::isfinite(*real);
   }
-  std::int64_t negative = 0;
-  std::uint64_t natural = 0;
-  return token.front() == '-' ? parse_number(token, negative) : parse_number(token, natural);
+  return token.front() == '-' ? parse_number<std::int64_t>(token).has_value()
+                              : parse_number<std::uint64_t>(token).has_value();
 }
 
 bool is_one_or_two(std::string_view token) noexcept {
   if (token == "true") return true;
-  double value = 0;
-  return parse_number(token, value) && (value == 1 || value == 2);
+  const auto value = parse_number<double>(token);
+  return value == 1.0 || value == 2.0;
 }
 
 class PythonJsonReader {

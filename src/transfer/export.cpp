@@ -1,14 +1,10 @@
 #include <valkeycache/transfer.hpp>
 
-#include <array>
 #include <deque>
-#include <new>
-#include <span>
 #include <string_view>
 
-#include <openssl/rand.h>
-
 #include "base/crypto.hpp"
+#include "base/unix_time.hpp"
 #include "key/lease_name.hpp"
 #include "transfer/checks.hpp"
 #include "transfer/key_path.hpp"
@@ -16,6 +12,7 @@
 #include "transfer/line.hpp"
 #include "transfer/line_seal.hpp"
 #include "transfer/private_file.hpp"
+#include "transfer/progress.hpp"
 #include "valkey/cache_access.hpp"
 #include "valkey/decode.hpp"
 #include "valkey/scan.hpp"
@@ -28,17 +25,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t most_under_way = 64;  // entries on their way
-
-std::string make_file_id() {
-  std::array<unsigned char, 16> bytes{};
-  if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) throw std::bad_alloc();
-  return hex(std::span<const std::uint8_t>(bytes));
-}
-
-std::int64_t unix_time_ms() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
-}
 
 // GET, which is nobody's hit or miss.
 Result<Value> decode_fetched(Reply&& reply, Counters& /*counters*/) {
@@ -61,7 +47,7 @@ class Export {
       : core_(core),
         options_(options),
         prefix_(core.options().prefix),
-        id_(make_file_id()),
+        id_(random_hex()),
         seal_(options.secret, prefix_, id_),
         file_(std::move(file)),
         walk_(core, prefix_ + path_prefix, options.stop_token) {}
@@ -150,13 +136,7 @@ class Export {
 
   void tell() {
     report_.elapsed = Clock::now() - began_;
-    if (!options_.progress) return;
-    try {
-      options_.progress(report_);
-    } catch (...) {
-      report(core_.options().log, LogLevel::error, "valkey",
-             "the progress callback of export_entries() threw");
-    }
+    tell_progress(options_.progress, report_, core_, "export_entries()");
   }
 
   CacheCore& core_;

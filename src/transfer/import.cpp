@@ -5,6 +5,7 @@
 #include <string_view>
 #include <variant>
 
+#include "base/errors.hpp"
 #include "key/lease_name.hpp"
 #include "transfer/checks.hpp"
 #include "transfer/key_path.hpp"
@@ -12,6 +13,7 @@
 #include "transfer/line.hpp"
 #include "transfer/line_reader.hpp"
 #include "transfer/line_seal.hpp"
+#include "transfer/progress.hpp"
 #include "valkey/cache_access.hpp"
 #include "valkey/scan.hpp"
 
@@ -210,13 +212,7 @@ class Import {
   void tell() {
     report_.bytes = reader_.bytes();
     report_.elapsed = Clock::now() - began_;
-    if (!options_.progress) return;
-    try {
-      options_.progress(report_);
-    } catch (...) {
-      report(core_.options().log, LogLevel::error, "valkey",
-             "the progress callback of import_entries() threw");
-    }
+    tell_progress(options_.progress, report_, core_, "import_entries()");
   }
 
   const ValkeyCache& cache_;
@@ -236,14 +232,12 @@ class Import {
 };
 
 std::optional<Error> unusable(const ImportOptions& options) {
-  const auto wrong = [](const char* why) {
-    return Error{.code = ErrorCode::invalid_argument, .message = why};
-  };
   if (!options.secret && !options.trust) {
-    return wrong("import_entries() needs ImportOptions::secret, or trust for a file of one's own");
+    return error_invalid(
+        "import_entries() needs ImportOptions::secret, or trust for a file of one's own");
   }
   if (!options.max_ttl.is_none() && !options.max_ttl.is_finite()) {
-    return wrong("ImportOptions::max_ttl must be a positive time or Ttl::none()");
+    return error_invalid("ImportOptions::max_ttl must be a positive time or Ttl::none()");
   }
   return std::nullopt;
 }

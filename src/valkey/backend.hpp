@@ -69,6 +69,10 @@ class Backend {
 };
 
 // What calls learn whose cache is going away.
+inline Error error_cache_forked() {
+  return {.code = ErrorCode::forked,
+          .message = "this cache was opened before fork(); open another one in the child"};
+}
 inline Error error_cache_closed() {
   return {.code = ErrorCode::closed, .message = "the cache was closed before the call ended"};
 }

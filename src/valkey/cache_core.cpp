@@ -43,11 +43,6 @@ const void* this_thread_mark() noexcept {
   return &mark;
 }
 
-Error error_forked() {
-  return {.code = ErrorCode::forked,
-          .message = "this cache was opened before fork(); open another one in the child"};
-}
-
 }  // namespace
 
 CacheCore::CacheCore(ValkeyCacheOptions options, const MakeBackend& make_backend)
@@ -102,7 +97,7 @@ void CacheCore::reject(Command& command, Error error) {
 }
 
 void CacheCore::submit(Ref<Command> command, const std::stop_token& token) {
-  if (forked()) return reject(*command, error_forked());
+  if (forked()) return reject(*command, error_cache_forked());
   if (token.stop_requested()) {
     counters_.errors.add();
     counters_.cancelled.add();
@@ -218,7 +213,7 @@ Future<void> CacheCore::flush(std::chrono::milliseconds timeout) {
   Promise<void> promise(context());
   auto future = promise.future();
   if (forked()) {
-    promise.set(error_forked());
+    promise.set(error_cache_forked());
     return future;
   }
   bool wake = false;

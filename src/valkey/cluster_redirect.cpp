@@ -1,20 +1,11 @@
 #include "valkey/cluster_redirect.hpp"
 
-#include <charconv>
-
+#include "base/number.hpp"
 #include "valkey/cluster_slot.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
-
-template <class Number>
-std::optional<Number> parse_number(std::string_view text) {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
 
 // "3999 127.0.0.1:6381"; the last colon divides, for IPv6 addresses come without brackets.
 std::optional<Redirect> parse_place(Redirect::Kind kind, std::string_view text,

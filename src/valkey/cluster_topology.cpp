@@ -1,8 +1,8 @@
 #include "valkey/cluster_topology.hpp"
 
-#include <charconv>
 #include <utility>
 
+#include "base/number.hpp"
 #include "valkey/cluster_slot.hpp"
 #include "valkey/resolver.hpp"
 #include "valkey/server_error.hpp"
@@ -10,13 +10,6 @@
 namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
-
-std::optional<std::uint16_t> parse_port(std::string_view text) {
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc{} || end != text.data() + text.size() || port == 0) return std::nullopt;
-  return port;
-}
 
 bool is_text(const Reply& reply) {
   return reply.type == Reply::Type::string || reply.type == Reply::Type::status;

@@ -1,22 +1,10 @@
 // What a cache counts. Written by its I/O thread mostly, read by anybody.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
+#include "base/counter.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
-
-class Counter {
- public:
-  void add(std::uint64_t n = 1) noexcept { value_.fetch_add(n, std::memory_order_relaxed); }
-  [[nodiscard]] std::uint64_t get() const noexcept {
-    return value_.load(std::memory_order_relaxed);
-  }
-
- private:
-  std::atomic<std::uint64_t> value_{0};
-};
 
 struct Counters {
   Counter gets, hits, misses, sets, erased;

@@ -1,9 +1,9 @@
 #include <algorithm>
-#include <charconv>
 #include <optional>
 #include <utility>
 
 #include "base/ascii.hpp"
+#include "base/number.hpp"
 #include "valkey/cluster_topology.hpp"
 #include "valkey/settings.hpp"
 
@@ -31,14 +31,6 @@ std::optional<std::string> percent_decode(std::string_view text) {
     i += 2;
   }
   return out;
-}
-
-template <class Number>
-std::optional<Number> parse_number(std::string_view text) {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return number;
 }
 
 std::optional<Error> read_database(std::string_view text, ValkeyCacheOptions& options) {

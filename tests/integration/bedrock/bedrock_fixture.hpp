@@ -50,6 +50,19 @@ class LogLines {
   std::vector<std::string> lines_;
 };
 
+// Answers when its gate is opened.
+class SlowProvider : public AwsCredentialsProvider {
+ public:
+  Result<AwsCredentials> credentials() override {
+    asked.open();
+    gate.wait();
+    return AwsCredentials{.access_key_id = simulated_access_key,
+                          .secret_access_key = simulated_secret_key};
+  }
+  Gate asked;
+  Gate gate;
+};
+
 class BedrockTest : public testing::Test {
  protected:
   explicit BedrockTest(SimulatedBedrockOptions options = {}) : server_(std::move(options)) {}

@@ -291,18 +291,6 @@ TEST_F(BedrockLife, AThrowingContinuationBreaksNothing) {
 
 // --- credentials that take their time -----------------------------------------------------------
 
-class SlowProvider : public AwsCredentialsProvider {
- public:
-  Result<AwsCredentials> credentials() override {
-    asked.open();
-    gate.wait();
-    return AwsCredentials{.access_key_id = simulated_access_key,
-                          .secret_access_key = simulated_secret_key};
-  }
-  Gate asked;
-  Gate gate;
-};
-
 TEST_F(BedrockLife, ProviderMayBlock) {
   const auto provider = std::make_shared<SlowProvider>();
   auto slow = options();

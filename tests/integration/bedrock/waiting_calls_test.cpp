@@ -14,18 +14,6 @@
 namespace valkeycache::test {
 namespace {
 
-class HangingProvider : public AwsCredentialsProvider {
- public:
-  Result<AwsCredentials> credentials() override {
-    asked.open();
-    gate.wait();
-    return AwsCredentials{.access_key_id = simulated_access_key,
-                          .secret_access_key = simulated_secret_key};
-  }
-  Gate asked;
-  Gate gate;
-};
-
 // A client's loop without the client.
 class BedrockWaitingCalls : public BedrockTest {
  protected:
@@ -88,7 +76,7 @@ TEST_F(BedrockWaitingCalls, ThoseForTheirTurnAreForgottenWhenTheyEnd) {
 }
 
 TEST_F(BedrockWaitingCalls, ThoseForCredentialsAreForgottenWhenTheyEnd) {
-  const auto provider = std::make_shared<HangingProvider>();
+  const auto provider = std::make_shared<SlowProvider>();
   auto hanging = options();
   hanging.credentials.reset();
   hanging.credentials_provider = provider;
