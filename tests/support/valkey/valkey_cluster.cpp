@@ -15,20 +15,39 @@ bool is_whole(const std::string& map) {
 }
 
 constexpr int all_slots = 16384;
+// A handshake that one side gave up, on a busy machine, is not begun again by itself: the other side
+// takes it for done.
+constexpr std::chrono::seconds until_met_again{3};
 
 bool holds(const RespReply& reply, const std::string& text) {
   return reply.text.find(text) != std::string::npos;
 }
 
+bool comes(const std::function<bool()>& condition, std::chrono::milliseconds within) {
+  return wait_until(
+      [&] {
+        try {
+          return condition();
+        } catch (const std::runtime_error&) {
+          return false;  // not there yet, or no more
+        }
+      },
+      within);
+}
+
 void await(const std::string& what, const std::function<bool()>& condition) {
-  const bool came = wait_until([&] {
-    try {
-      return condition();
-    } catch (const std::runtime_error&) {
-      return false;  // not there yet, or no more
-    }
+  if (!comes(condition, patience)) {
+    throw std::runtime_error("the cluster: " + what + " did not come about");
+  }
+}
+
+// Begins it anew from time to time.
+void await(const std::string& what, const std::function<bool()>& condition,
+           const std::function<void()>& begin) {
+  await(what, [&] {
+    begin();
+    return comes(condition, until_met_again);
   });
-  if (!came) throw std::runtime_error("the cluster: " + what + " did not come about");
 }
 
 std::string source_address(std::size_t index) {
@@ -84,19 +103,23 @@ ValkeyCluster::ValkeyCluster(ValkeyClusterOptions options)
       servers_[i]->command(
           {"CLUSTER", "ADDSLOTSRANGE", std::to_string(first), std::to_string(last)});
     }
-    if (i > 0) meet(i);
   }
-  await("acquaintance", [&] {
-    for (const auto& server : servers_) {
-      const auto info = server->command({"CLUSTER", "INFO"});
-      if (!holds(info, "cluster_known_nodes:" + std::to_string(count) + "\r\n")) return false;
-    }
-    return true;
-  });
+  await(
+      "acquaintance", [&] { return all_know(servers_.size()); },
+      [&] {
+        for (std::size_t i = 1; i < servers_.size(); ++i) meet(i);
+      });
   const auto primaries = static_cast<std::size_t>(options_.primaries);
   for (std::size_t i = primaries; i < servers_.size(); ++i) follow(i, i % primaries);
   await_order();
   for (std::size_t i = primaries; i < servers_.size(); ++i) await_replication(i);
+}
+
+bool ValkeyCluster::all_know(std::size_t count) const {
+  return std::all_of(servers_.begin(), servers_.end(), [&](const auto& server) {
+    return holds(server->command({"CLUSTER", "INFO"}),
+                 "cluster_known_nodes:" + std::to_string(count) + "\r\n");
+  });
 }
 
 void ValkeyCluster::meet(std::size_t index) const {
@@ -130,12 +153,15 @@ std::string ValkeyCluster::line_of(const std::string& id, std::size_t seen_by) c
 
 void ValkeyCluster::await_fame(std::size_t index, const std::string& as) const {
   const auto id = id_of(index);
-  await("a new node", [&] {
-    for (std::size_t i = 0; i < servers_.size(); ++i) {
-      if (alive_[i] && line_of(id, i).find(as) == std::string::npos) return false;
-    }
-    return true;
-  });
+  await(
+      "a new node",
+      [&] {
+        for (std::size_t i = 0; i < servers_.size(); ++i) {
+          if (alive_[i] && line_of(id, i).find(as) == std::string::npos) return false;
+        }
+        return true;
+      },
+      [&] { meet(index); });
 }
 
 void ValkeyCluster::await_order() const {
@@ -254,7 +280,6 @@ void ValkeyCluster::move(std::uint16_t slot, std::size_t from, std::size_t to) c
 std::size_t ValkeyCluster::add_node() {
   add_server();
   const auto index = servers_.size() - 1;
-  meet(index);
   await_fame(index, "master");
   await_order();
   return index;
@@ -263,7 +288,7 @@ std::size_t ValkeyCluster::add_node() {
 std::size_t ValkeyCluster::add_replica(std::size_t primary) {
   add_server();
   const auto index = servers_.size() - 1;
-  meet(index);
+  await_fame(index, "master");
   follow(index, primary);
   await_replication(index);
   // Who does not know it does not vote for it, nor give way to it.

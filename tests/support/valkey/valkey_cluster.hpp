@@ -17,7 +17,9 @@ namespace valkeycache::test {
 struct ValkeyClusterOptions {
   int primaries = 3;
   int replicas = 0;  // of each primary
-  int node_timeout_ms = 1000;
+  // Who is silent for so long has fallen: short where one is to fall, long where a busy machine must
+  // not be taken for that.
+  int node_timeout_ms = 10'000;
   std::vector<std::string> config = {};
   bool tls = false;
   CertificateOptions certificate = {};
@@ -88,6 +90,7 @@ class ValkeyCluster {
   [[nodiscard]] std::string map_of(std::size_t index) const;
   std::map<std::size_t, std::string> maps_;  // as those who were killed had them
   void add_server();
+  [[nodiscard]] bool all_know(std::size_t count) const;  // of so many nodes
   void meet(std::size_t index) const;
   void follow(std::size_t replica, std::size_t primary) const;
   void await_replication(std::size_t replica) const;
