@@ -104,6 +104,7 @@ class Command {
   std::uint8_t redirects = 0;
   std::uint32_t node = 0;
   bool pinned = false;       // means something on the connection that it was made for only
+  bool internal = false;     // the library's own question: its failure is no caller's, nor counted
   Pipeline* home = nullptr;  // the one that it was last added to
 
   // Links of the pipeline's structures that it stands in.

@@ -405,7 +405,7 @@ void Fleet::forget_near(const Command& command) {
 }
 
 void Fleet::end(Ref<Command> command, Error error) {
-  counters_.errors.add();
+  if (!command->internal) counters_.errors.add();
   command->on_error(std::move(error));
   stores_.done(*command);
   outcomes_.push_back(std::move(command));

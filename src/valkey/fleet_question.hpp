@@ -28,6 +28,7 @@ class FleetQuestion final : public CountedCommand {
         append_request(request, {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", sentinel_name});
         break;
     }
+    internal = true;
     times_sent = 1;  // a lost connection is an answer, too
   }
 

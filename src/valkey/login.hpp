@@ -54,7 +54,7 @@ class Reauthentication final : public CountedCommand {
       append_request(request, {"AUTH", username, password});
     }
     deadline = until;
-    pinned = true;
+    pinned = internal = true;
     times_sent = 1;  // a new connection has a log-in of its own
   }
   [[nodiscard]] bool under_way() const noexcept { return is_waiting || in_flight; }

@@ -88,7 +88,7 @@ class Heartbeat final : public CountedCommand {
  public:
   Heartbeat(NearFeed& near, SteadyTime asked) : near_(near), asked_(asked) {
     append_request(request, {"PING"});
-    pinned = true;
+    pinned = internal = true;
   }
   [[nodiscard]] bool under_way() const noexcept { return is_waiting || in_flight; }
   bool on_reply(Reply&& reply, Counters& /*counters*/) override {

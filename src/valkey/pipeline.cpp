@@ -86,12 +86,17 @@ std::vector<Ref<Command>> Pipeline::take_waiting() {
   return taken;
 }
 
+void Pipeline::count(const Command& command, ErrorCode code) {
+  if (command.internal) return;
+  counters_.errors.add();
+  if (code == ErrorCode::timeout) counters_.timeouts.add();
+  if (code == ErrorCode::cancelled) counters_.cancelled.add();
+}
+
 void Pipeline::fail(Command& command, Error error) {
   if (!command.is_waiting && !command.in_flight) return;
   if (command.in_flight && command.effect != Command::Effect::none) error.maybe_applied = true;
-  counters_.errors.add();
-  if (error.code == ErrorCode::timeout) counters_.timeouts.add();
-  if (error.code == ErrorCode::cancelled) counters_.cancelled.add();
+  count(command, error.code);
   command.on_error(std::move(error));
   unlink(command);
   finish(command);
@@ -101,7 +106,7 @@ void Pipeline::expire(SteadyTime now, const Error* not_connected) {
   timers_.expire(now, expired_);
   for (auto* command : expired_) {
     if (not_connected && !command->in_flight) {
-      counters_.timeouts.add();
+      if (!command->internal) counters_.timeouts.add();
       fail(*command, *not_connected);
     } else {
       fail(*command, timed_out(*command));
@@ -148,7 +153,7 @@ void Pipeline::disconnected(const Error& why) {
       Error error = why;
       error.retryable = true;
       error.maybe_applied = command.effect != Command::Effect::none;
-      counters_.errors.add();
+      count(command, error.code);
       command.on_error(std::move(error));
       finish(command);
       outcomes_.push_back(std::move(slot.command));
@@ -275,7 +280,9 @@ Pipeline::Fed Pipeline::feed(std::string_view bytes) {
         (void)command.on_early_reply(Reply(reply));
       }
     }
-    if (reply.type == Reply::Type::error && command.replies == 1) counters_.errors.add();
+    if (reply.type == Reply::Type::error && command.replies == 1 && !command.internal) {
+      counters_.errors.add();
+    }
     const bool fits = command.on_reply(std::move(reply), counters_);
     finish(command);
     outcomes_.push_back(std::move(slot.command));

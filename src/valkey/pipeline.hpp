@@ -119,6 +119,7 @@ class Pipeline {
   };
   using WaitingList = CommandList<&Command::waiting_links>;
 
+  void count(const Command& command, ErrorCode code);
   void finish(Command& command);
   void unlink(Command& command);
   void requeue(Ref<Command> command);

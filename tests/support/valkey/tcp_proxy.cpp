@@ -89,25 +89,34 @@ void TcpProxy::accept_all() {
     if (client < 0) continue;
     char from[INET_ADDRSTRLEN] = {};
     inet_ntop(AF_INET, &peer.sin_addr, from, sizeof from);
-    const std::lock_guard lock(mutex_);
-    if (admitted_ && !admitted_(from)) {
-      close(client);
-      continue;
-    }
-    const int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const auto address = loopback(server_port_);
-    if (connect(server, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-      close(server);
-      close(client);
-      continue;
-    }
-    send_at_once(client);
-    send_at_once(server);
-    const unsigned seed = seed_ + static_cast<unsigned>(connections_++);
-    links_.push_back({client, server, from});
-    relays_.emplace_back([this, client, server, seed] { relay(client, server, false, seed); });
-    relays_.emplace_back([this, client, server, seed] { relay(server, client, true, seed); });
+    link(client, from);
   }
+}
+
+void TcpProxy::link(int client, const std::string& from) {
+  std::unique_lock lock(mutex_);
+  const auto admitted = [&] {
+    return !admitted_ || admitted_(from);
+  };
+  const auto port = server_port_;
+  const bool tried = admitted();
+  lock.unlock();  // a server that hangs may take its time
+  const int server = tried ? socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
+  const auto address = loopback(port);
+  const bool connected = server >= 0 && connect(server, reinterpret_cast<const sockaddr*>(&address),
+                                                sizeof address) == 0;
+  lock.lock();
+  if (!connected || port != server_port_ || !admitted()) {
+    if (server >= 0) close(server);
+    close(client);
+    return;
+  }
+  send_at_once(client);
+  send_at_once(server);
+  const unsigned seed = seed_ + static_cast<unsigned>(connections_++);
+  links_.push_back({client, server, from});
+  relays_.emplace_back([this, client, server, seed] { relay(client, server, false, seed); });
+  relays_.emplace_back([this, client, server, seed] { relay(server, client, true, seed); });
 }
 
 // The sockets are closed by the destructor only, so that no number is used twice meanwhile.

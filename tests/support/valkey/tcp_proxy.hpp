@@ -44,6 +44,7 @@ class TcpProxy {
     std::string from;
   };
   void accept_all();
+  void link(int client, const std::string& from);
   void relay(int from, int to, bool replies, unsigned seed);
   bool may_pass(bool replies);
   void cut_if(const std::function<bool(const std::string& from)>& ended);

@@ -15,8 +15,8 @@ bool is_whole(const std::string& map) {
 }
 
 constexpr int all_slots = 16384;
-// A handshake that one side gave up, on a busy machine, is not begun again by itself: the other side
-// takes it for done.
+// A handshake that one side gave up, on a busy machine, is not begun again by itself: the other
+// side takes it for done.
 constexpr std::chrono::seconds until_met_again{3};
 
 bool holds(const RespReply& reply, const std::string& text) {

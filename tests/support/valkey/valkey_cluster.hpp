@@ -17,8 +17,8 @@ namespace valkeycache::test {
 struct ValkeyClusterOptions {
   int primaries = 3;
   int replicas = 0;  // of each primary
-  // Who is silent for so long has fallen: short where one is to fall, long where a busy machine must
-  // not be taken for that.
+  // Who is silent for so long has fallen: short where one is to fall, long where a busy machine
+  // must not be taken for that.
   int node_timeout_ms = 10'000;
   std::vector<std::string> config = {};
   bool tls = false;

@@ -346,5 +346,34 @@ TEST_F(PipelineTest, AnErrorAmongTwoRepliesIsTheCommandsToCount) {
   EXPECT_EQ(counters_.errors.get(), 0U);
 }
 
+TEST_F(PipelineTest, WhatBecomesOfTheLibrarysOwnQuestionsIsNoCallersError) {
+  auto now = now_;
+  for (const bool internal : {true, false}) {
+    const auto errors = counters_.errors.get();
+    const auto timeouts = counters_.timeouts.get();
+    std::vector<Outcome*> all;
+    const auto ask = [&](detail::SteadyTime deadline = detail::SteadyTime::max()) {
+      all.push_back(&add("a", Effect::change, deadline));
+      last_->internal = internal;
+    };
+    ask(now + 5ms);
+    pipeline_.expire(now += 10ms, nullptr);  // waiting
+    pipeline_.connected();
+    ask();
+    send_all();
+    pipeline_.feed("-ERR no\r\n");
+    ask(now + 5ms);
+    send_all();
+    pipeline_.expire(now += 10ms, nullptr);  // in flight
+    ask();
+    send_all();
+    pipeline_.disconnected(gone());
+    pipeline_.publish();
+    for (const auto* outcome : all) EXPECT_EQ(outcome->published, 1);
+    EXPECT_EQ(counters_.errors.get() - errors, internal ? 0U : 4U);
+    EXPECT_EQ(counters_.timeouts.get() - timeouts, internal ? 0U : 2U);
+  }
+}
+
 }  // namespace
 }  // namespace valkeycache::testing
