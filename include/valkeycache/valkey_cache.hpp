@@ -134,7 +134,7 @@ struct ValkeyCacheStats {
   std::uint64_t gets = 0;  // keys asked for
   std::uint64_t hits = 0;
   std::uint64_t misses = 0;
-  std::uint64_t sets = 0;    // stored, as the server confirmed
+  std::uint64_t sets = 0;    // stored, as the server confirmed; CachedLlm's leases, too
   std::uint64_t erased = 0;  // by erase and clear
   std::uint64_t errors = 0;  // calls that ended with an error, those below included
   std::uint64_t timeouts = 0;

@@ -106,7 +106,7 @@ Error transport_error(const BedrockConfig& config, const HttpResult& result,
 BedrockLoop::BedrockLoop(std::shared_ptr<const BedrockConfig> config, BedrockSeams seams)
     : config_(std::move(config)),
       seams_(std::move(seams)),
-      engine_(std::make_unique<HttpEngine>(http_settings(*config_))),
+      engine_(std::make_unique<HttpEngine>(http_settings(*config_), wake_)),
       signer_(config_->region, "bedrock"),
       retry_policy_(config_->max_attempts, seams_.random ? seams_.random : own_random()) {}
 
@@ -118,44 +118,43 @@ void BedrockLoop::log(LogLevel level, const std::string& message) const noexcept
 
 // --- for all threads ----------------------------------------------------------------------------
 
-void BedrockLoop::wake_locked() noexcept {
-  if (std::exchange(asleep_, false) && engine_) engine_->wake();
-}
-
-bool BedrockLoop::submit(CallPointer call) {
-  const std::lock_guard lock(mutex_);
-  if (closed_) return false;
-  inbox_.submitted.push_back(std::move(call));
-  wake_locked();
+template <class F>
+bool BedrockLoop::tell(F leave) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return false;
+    leave();
+    if (!std::exchange(asleep_, false)) return true;
+  }
+  wake_.set();  // without the lock, which the loop wants first of all
   return true;
 }
 
+bool BedrockLoop::submit(CallPointer call) {
+  return tell([&] { inbox_.submitted.push_back(std::move(call)); });
+}
+
 void BedrockLoop::cancel(CallPointer call) {
-  const std::lock_guard lock(mutex_);
-  if (closed_) return;
-  inbox_.cancelled.push_back(std::move(call));
-  wake_locked();
+  tell([&] { inbox_.cancelled.push_back(std::move(call)); });
 }
 
 void BedrockLoop::resume(CallPointer call) {
-  const std::lock_guard lock(mutex_);
-  if (closed_) return;
-  inbox_.resumed.push_back(std::move(call));
-  wake_locked();
+  tell([&] { inbox_.resumed.push_back(std::move(call)); });
 }
 
 void BedrockLoop::deliver(Result<AwsCredentials> result) {
-  const std::lock_guard lock(mutex_);
-  inbox_.credentials = std::move(result);
-  wake_locked();
-  changed_.notify_all();
+  {
+    // After close(), too: shut_down() may wait for it.
+    const std::lock_guard lock(mutex_);
+    inbox_.credentials = std::move(result);
+    asleep_ = false;
+    changed_.notify_all();
+  }
+  wake_.set();
 }
 
 void BedrockLoop::close() noexcept {
-  const std::lock_guard lock(mutex_);
-  closed_ = true;
-  inbox_.close = true;
-  wake_locked();
+  tell([&] { closed_ = inbox_.close = true; });
 }
 
 bool BedrockLoop::wait_until_over(Milliseconds timeout) {

@@ -62,8 +62,9 @@ class BedrockLoop : public std::enable_shared_from_this<BedrockLoop> {
     }
   };
 
-  // Under the mutex: ends the loop's sleep.
-  void wake_locked() noexcept;
+  // Leaves something for the loop, and ends its sleep. False when it takes no more.
+  template <class F>
+  bool tell(F leave);
   void turn(const HttpEngine::Done& done);
   void read_inbox();
   void take_inbox(Inbox& inbox);
@@ -107,6 +108,7 @@ class BedrockLoop : public std::enable_shared_from_this<BedrockLoop> {
   bool closed_ = false;  // takes no more
   bool over_ = false;    // run() has returned
 
+  WakeEvent wake_;
   std::unique_ptr<HttpEngine> engine_;
   SigV4Signer signer_;
   RetryPolicy retry_policy_;

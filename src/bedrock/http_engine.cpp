@@ -29,7 +29,8 @@ constexpr std::chrono::milliseconds longest_wait = std::chrono::hours(1);
 }  // namespace
 
 struct HttpEngine::Curl {
-  explicit Curl(HttpSettings given) : settings(std::move(given)), multi(curl_multi_init()) {
+  Curl(HttpSettings given, const WakeEvent& wake)
+      : settings(std::move(given)), sockets(wake), traffic(sockets), multi(curl_multi_init()) {
     if (!multi) throw std::bad_alloc();
     const auto kept = std::min<std::size_t>(settings.max_idle_connections, INT_MAX);
     curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, static_cast<long>(kept));
@@ -214,8 +215,8 @@ bool HttpEngine::initialize() noexcept {
   return initialize_libcurl();
 }
 
-HttpEngine::HttpEngine(HttpSettings settings)
-    : curl_(std::make_unique<Curl>(std::move(settings))) {}
+HttpEngine::HttpEngine(HttpSettings settings, const WakeEvent& wake)
+    : curl_(std::make_unique<Curl>(std::move(settings), wake)) {}
 HttpEngine::~HttpEngine() = default;
 
 HttpExchange* HttpEngine::post(const std::string& url, const std::vector<std::string>& header_lines,
@@ -301,10 +302,6 @@ void HttpEngine::wait(std::chrono::milliseconds timeout) {
     until = std::min(until, curl_->gate_until);
   }
   curl_->sockets.wait(std::chrono::ceil<std::chrono::milliseconds>(until - now), curl_->ready);
-}
-
-void HttpEngine::wake() noexcept {
-  curl_->sockets.wake();
 }
 
 std::string HttpEngine::library_version() {

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/wake_event.hpp"
 #include "bedrock/http_response.hpp"
 
 namespace valkeycache::inline v0 {
@@ -67,13 +68,14 @@ class HttpSink {
   ~HttpSink() = default;
 };
 
-// Everything but wake() belongs to one thread.
+// Of one thread.
 class HttpEngine {
  public:
   // Once per process, before the first engine; thread-safe. False where libcurl cannot be used.
   static bool initialize() noexcept;
 
-  explicit HttpEngine(HttpSettings settings);
+  // `wake` ends a wait(), the current one or the next; it has to outlive the engine.
+  HttpEngine(HttpSettings settings, const WakeEvent& wake);
   ~HttpEngine();
   HttpEngine(const HttpEngine&) = delete;
   HttpEngine& operator=(const HttpEngine&) = delete;
@@ -105,10 +107,8 @@ class HttpEngine {
   using Done = std::function<void(void* owner, HttpResult result)>;
   void run(const Done& done);
 
-  // Blocks until a socket wants attention, wake() is called, or the time is over.
+  // Blocks until a socket wants attention, the event is set, or the time is over.
   void wait(std::chrono::milliseconds timeout);
-  // From any thread: ends the current wait(), or the next one.
-  void wake() noexcept;
 
   // "libcurl/7.88.1 OpenSSL/3.0.11 ...".
   static std::string library_version();

@@ -123,11 +123,16 @@ curl_socket_t on_open_socket(void* user, curlsocktype, curl_sockaddr* address) {
   const int type = address->socktype;
 #endif
   const auto made = socket(address->family, type, address->protocol);
-  if (made >= 0) ++static_cast<HttpTraffic*>(user)->sockets;
+  if (made < 0) return made;
+  auto& traffic = *static_cast<HttpTraffic*>(user);
+  ++traffic.sockets;
+  traffic.watched.opened(made);
   return made;
 }
 int on_close_socket(void* user, curl_socket_t socket_fd) {
-  --static_cast<HttpTraffic*>(user)->sockets;
+  auto& traffic = *static_cast<HttpTraffic*>(user);
+  --traffic.sockets;
+  traffic.watched.closing(socket_fd);
   shutdown(socket_fd, SHUT_RDWR);
   return close(socket_fd);
 }

@@ -10,12 +10,16 @@
 #include <curl/curl.h>
 
 #include "bedrock/http_engine.hpp"
+#include "bedrock/socket_set.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
 
 // What an engine's exchanges know of each other.
 struct HttpTraffic {
+  explicit HttpTraffic(SocketSet& set) : watched(set) {}
+
+  SocketSet& watched;
   std::size_t connecting = 0;  // in libcurl's hands, and not sent
   std::size_t sent = 0;        // and not over
   std::size_t sockets = 0;     // open ones

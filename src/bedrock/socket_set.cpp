@@ -4,50 +4,75 @@
 #include <array>
 #include <cerrno>
 #include <climits>
-#include <cstdint>
+#include <new>
 #include <system_error>
 
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 namespace valkeycache::inline v0 {
 namespace detail {
 
-SocketSet::SocketSet()
-    : epoll_(epoll_create1(EPOLL_CLOEXEC)), wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+SocketSet::SocketSet(const WakeEvent& wake)
+    : epoll_(epoll_create1(EPOLL_CLOEXEC)), wake_(wake.fd()) {
   epoll_event event{};
-  // Edge-triggered: each write wakes once, and the counter need never be read back.
   event.events = EPOLLIN | EPOLLET;
   event.data.fd = wake_;
   if (epoll_ < 0 || wake_ < 0 || epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event) != 0) {
     const int error = errno;
-    if (wake_ >= 0) close(wake_);
     if (epoll_ >= 0) close(epoll_);
     throw std::system_error(error, std::generic_category());
   }
 }
 
 SocketSet::~SocketSet() {
-  close(wake_);
   close(epoll_);
 }
 
-bool SocketSet::watch(int socket, bool readable, bool writable) noexcept {
-  if (!readable && !writable) {
-    forget(socket);
-    return true;
+SocketSet::Known* SocketSet::known(int socket) noexcept {
+  const auto index = static_cast<std::size_t>(socket);
+  return index < known_.size() && known_[index].open ? &known_[index] : nullptr;
+}
+
+void SocketSet::opened(int socket) noexcept {
+  const auto index = static_cast<std::size_t>(socket);
+  try {
+    if (index >= known_.size()) known_.resize(index + 1);
+  } catch (const std::bad_alloc&) {
+    return;  // its way is the longer one
   }
-  epoll_event event{};
-  event.events = (readable ? EPOLLIN : 0U) | (writable ? EPOLLOUT : 0U);
-  event.data.fd = socket;
-  if (epoll_ctl(epoll_, EPOLL_CTL_MOD, socket, &event) == 0) return true;
-  return errno == ENOENT && epoll_ctl(epoll_, EPOLL_CTL_ADD, socket, &event) == 0;
+  known_[index] = {.open = true};
+}
+
+void SocketSet::closing(int socket) noexcept {
+  auto* one = known(socket);
+  if (!one) return;
+  if (one->registered != 0) tell(socket, 0);
+  *one = {};
+}
+
+bool SocketSet::watch(int socket, bool readable, bool writable) noexcept {
+  const std::uint32_t events = (readable ? EPOLLIN : 0U) | (writable ? EPOLLOUT : 0U);
+  auto* one = known(socket);
+  if (!one) return tell(socket, events);
+  one->wanted = events;
+  if (events == 0 || one->registered == events) return true;
+  if (!tell(socket, events)) return false;
+  one->registered = events;
+  return true;
 }
 
 void SocketSet::forget(int socket) noexcept {
+  watch(socket, false, false);
+}
+
+bool SocketSet::tell(int socket, std::uint32_t events) noexcept {
   epoll_event event{};
-  epoll_ctl(epoll_, EPOLL_CTL_DEL, socket, &event);
+  event.events = events;
+  event.data.fd = socket;
+  if (events == 0) return epoll_ctl(epoll_, EPOLL_CTL_DEL, socket, &event) == 0;
+  if (epoll_ctl(epoll_, EPOLL_CTL_MOD, socket, &event) == 0) return true;
+  return errno == ENOENT && epoll_ctl(epoll_, EPOLL_CTL_ADD, socket, &event) == 0;
 }
 
 void SocketSet::wait(std::chrono::milliseconds timeout, std::vector<Ready>& ready) {
@@ -58,17 +83,16 @@ void SocketSet::wait(std::chrono::milliseconds timeout, std::vector<Ready>& read
   for (int i = 0; i < count; ++i) {
     const auto& event = events[static_cast<std::size_t>(i)];
     if (event.data.fd == wake_) continue;
+    if (auto* one = known(event.data.fd); one && one->wanted == 0) {
+      tell(event.data.fd, 0);  // nobody asks it now, so it would be told again and again
+      one->registered = 0;
+      continue;
+    }
     ready.push_back({.socket = event.data.fd,
                      .readable = (event.events & EPOLLIN) != 0,
                      .writable = (event.events & EPOLLOUT) != 0,
                      .failed = (event.events & (EPOLLERR | EPOLLHUP)) != 0});
   }
-}
-
-void SocketSet::wake() noexcept {
-  const std::uint64_t one = 1;
-  // Fails only when the counter is full, and then it is readable anyway.
-  [[maybe_unused]] const auto written = write(wake_, &one, sizeof one);
 }
 
 }  // namespace detail

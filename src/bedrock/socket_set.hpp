@@ -1,19 +1,25 @@
 // What the client's thread sleeps on: any number of sockets, and a wake-up.
+//
+// Most exchanges go over sockets that were kept from earlier ones, and each of them says anew what
+// it waits for, and at its end that it waits no more. The kernel is told only of what differs.
 #pragma once
 
 #include <valkeycache/config.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <vector>
+
+#include "base/wake_event.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
 
-// Of one thread, except wake().
+// Of one thread.
 class SocketSet {
  public:
-  // Throws std::system_error where there are no descriptors left.
-  SocketSet();
+  // Throws std::system_error where there are no descriptors left. `wake` has to outlive the set.
+  explicit SocketSet(const WakeEvent& wake);
   ~SocketSet();
   SocketSet(const SocketSet&) = delete;
   SocketSet& operator=(const SocketSet&) = delete;
@@ -22,21 +28,33 @@ class SocketSet {
   bool watch(int socket, bool readable, bool writable) noexcept;
   void forget(int socket) noexcept;
 
+  // Promises that closing() will be called before this socket is closed. Without that the kernel is
+  // told of each change at once: it forgets what is closed, and the number may come again.
+  void opened(int socket) noexcept;
+  void closing(int socket) noexcept;
+
   struct Ready {
     int socket = -1;
     bool readable = false;
     bool writable = false;
     bool failed = false;
   };
-  // Sleeps until a socket is ready, wake() is called or the time is over, and adds what is ready.
+  // Sleeps until a socket is ready, the event is set or the time is over, and adds what is ready.
   void wait(std::chrono::milliseconds timeout, std::vector<Ready>& ready);
 
-  // From any thread: ends the current wait(), or the next one.
-  void wake() noexcept;
-
  private:
+  // Of a socket that was announced.
+  struct Known {
+    bool open = false;
+    std::uint32_t wanted = 0;
+    std::uint32_t registered = 0;
+  };
+  [[nodiscard]] Known* known(int socket) noexcept;
+  bool tell(int socket, std::uint32_t events) noexcept;
+
   int epoll_ = -1;
-  int wake_ = -1;
+  const int wake_;
+  std::vector<Known> known_;  // by descriptor
 };
 
 }  // namespace detail

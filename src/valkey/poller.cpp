@@ -4,24 +4,20 @@
 #include <array>
 
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 namespace valkeycache::inline v0 {
 namespace detail {
 
-Poller::Poller()
-    : epoll_(epoll_create1(EPOLL_CLOEXEC)), wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+Poller::Poller() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
   if (!usable()) return;
   epoll_event event{};
-  // Edge-triggered: each write wakes once, and the counter need never be read back.
   event.events = EPOLLIN | EPOLLET;
   event.data.ptr = this;
-  epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event);
+  epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_.fd(), &event);
 }
 
 Poller::~Poller() {
-  if (wake_ >= 0) close(wake_);
   if (epoll_ >= 0) close(epoll_);
 }
 
@@ -81,9 +77,7 @@ void Poller::wake() noexcept {
   if (parked_.compare_exchange_strong(parked, Parked::no, std::memory_order_acq_rel)) {
     futex_wake_all(parked_);
   }
-  const std::uint64_t one = 1;
-  // Fails only when the counter is full, and then it is readable anyway.
-  [[maybe_unused]] const auto written = write(wake_, &one, sizeof one);
+  wake_.set();
 }
 
 }  // namespace detail

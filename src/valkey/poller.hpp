@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/futex.hpp"
+#include "base/wake_event.hpp"
 #include "valkey/turn_list.hpp"
 
 namespace valkeycache::inline v0 {
@@ -21,7 +22,7 @@ class Poller {
   Poller& operator=(const Poller&) = delete;
 
   // False when the descriptors could not be had (EMFILE).
-  [[nodiscard]] bool usable() const noexcept { return epoll_ >= 0 && wake_ >= 0; }
+  [[nodiscard]] bool usable() const noexcept { return epoll_ >= 0 && wake_.fd() >= 0; }
 
   struct Ready {
     bool readable = false;  // or hung up, or failed: reading will tell
@@ -57,7 +58,7 @@ class Poller {
  private:
   int epoll_ = -1;
   TurnList<Watched*> ready_;
-  int wake_ = -1;
+  WakeEvent wake_;
   enum class Parked : std::uint32_t { no, yes };
   std::atomic<Parked> parked_{Parked::no};
 };

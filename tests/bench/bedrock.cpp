@@ -15,6 +15,7 @@
 
 #include "bench/computing.hpp"
 #include "bench/measure.hpp"
+#include "bench/one_processor.hpp"
 #include "bench/stage.hpp"
 #include "support/valkey/child_process.hpp"
 #include "support/valkey/wait.hpp"
@@ -148,7 +149,9 @@ Row memory_of_a_call(const Stage& stage, const Server& server) {
           .unit = "bytes"};
 }
 
-std::vector<Row> cost_of_a_call(const Stage& stage, const Server& server) {
+// `where`: behind the names of the rows.
+std::vector<Row> cost_of_a_call(const Stage& stage, const Server& server,
+                                const std::string& where) {
   const auto request = question();
   BareCurl bare(server, "delay-0", request.to_json());
   auto bedrock = connect(server, "delay-0");
@@ -168,12 +171,12 @@ std::vector<Row> cost_of_a_call(const Stage& stage, const Server& server) {
                                     }}});
   const auto cpu = cpu_costs(tallies);
   const auto clock = costs(tallies);
-  return {{.name = "bedrock.cpu_beyond_libcurl",
+  return {{.name = "bedrock.cpu_beyond_libcurl" + where,
            .value = (cpu.of(1) - cpu.of(0)) / 1e3,
            .unit = "us",
-           .must = "value <= 40"},
-          cpu.row("bedrock.cpu", "ns", 1, 0),
-          clock.row("bedrock.call", "ns", 1, 0)};
+           .must = where.empty() ? "value <= 40" : ""},
+          cpu.row("bedrock.cpu" + where, "ns", 1, 0),
+          clock.row("bedrock.call" + where, "ns", 1, 0)};
 }
 
 Row calls_at_once(const Stage& stage, const Server& server) {
@@ -204,7 +207,11 @@ std::vector<Row> bedrock(Stage& stage) {
   curl_global_init(CURL_GLOBAL_DEFAULT);
   const Server server;
   std::vector<Row> rows{memory_of_a_call(stage, server)};
-  for (auto& row : cost_of_a_call(stage, server)) rows.push_back(std::move(row));
+  for (auto& row : cost_of_a_call(stage, server, ".spread")) rows.push_back(std::move(row));
+  {
+    const OneProcessor together;
+    for (auto& row : cost_of_a_call(stage, server, "")) rows.push_back(std::move(row));
+  }
   rows.push_back(calls_at_once(stage, server));
   return rows;
 }

@@ -292,18 +292,28 @@ TEST(Prometheus, EveryCounterIsThere) {
       {"calls_total", &stats.calls},
       {"refused_total", &stats.refused},
       {"hits_total", &stats.hits},
+      {"stale_total", &stats.stale},
       {"misses_total", &stats.misses},
       {"shared_total", &stats.shared},
+      {"bypassed_total{reason=\"refresh\"}", &stats.bypassed_refresh},
+      {"bypassed_total{reason=\"draft_guardrail\"}", &stats.bypassed_draft_guardrail},
+      {"bypassed_total{reason=\"s3_input\"}", &stats.bypassed_s3_input},
+      {"bypassed_total{reason=\"unversioned_prompt\"}", &stats.bypassed_unversioned_prompt},
+      {"bypassed_total{reason=\"not_deterministic\"}", &stats.bypassed_not_deterministic},
       {"cache_errors_total", &stats.cache_errors},
       {"unfinished_total", &stats.unfinished},
       {"failed_total", &stats.failed},
       {"model_calls_total", &stats.model_calls},
       {"model_errors_total", &stats.model_errors},
+      {"refreshes_total", &stats.refreshes},
+      {"refresh_errors_total", &stats.refresh_errors},
+      {"stale_if_error_total", &stats.stale_if_error},
       {"stored_total", &stats.stored},
       {"store_errors_total", &stats.store_errors},
       {"store_dropped_total", &stats.store_dropped},
       {"rejected_total{reason=\"no_store\"}", &stats.rejected_no_store},
       {"rejected_total{reason=\"unpinned\"}", &stats.rejected_unpinned},
+      {"rejected_total{reason=\"not_deterministic\"}", &stats.rejected_not_deterministic},
       {"rejected_total{reason=\"cache_error\"}", &stats.rejected_cache_error},
       {"rejected_total{reason=\"foreign_entry\"}", &stats.rejected_foreign_entry},
       {"rejected_total{reason=\"stop_reason\"}", &stats.rejected_stop_reason},
@@ -338,6 +348,12 @@ TEST(Prometheus, EveryCounterIsThere) {
     EXPECT_EQ(page["valkeycache_" + name], static_cast<double>(*member)) << name;
   }
   EXPECT_EQ(page["valkeycache_breaker_open"], 1);
+  for (const auto& [name, ignored] : page.samples) {
+    const bool other = name.find("_duration_") != std::string::npos ||
+                       name.find("_cost_") != std::string::npos ||
+                       name == "valkeycache_breaker_open";
+    EXPECT_TRUE(other || samples.contains(name.substr(12))) << name << " is not looked at here";
+  }
 }
 
 TEST(Prometheus, LabelsAreEscapedAndBadNamesLeftOut) {
