@@ -8,10 +8,22 @@
 #include <system_error>
 
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 namespace valkeycache::inline v0 {
 namespace detail {
+
+namespace {
+
+// The kernel's number for a socket, which does not come again; 0: it has none.
+std::uint64_t cookie_of(int socket) noexcept {
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  return getsockopt(socket, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
+}
+
+}  // namespace
 
 SocketSet::SocketSet(const WakeEvent& wake)
     : epoll_(epoll_create1(EPOLL_CLOEXEC)), wake_(wake.fd()) {
@@ -35,13 +47,15 @@ SocketSet::Known* SocketSet::known(int socket) noexcept {
 }
 
 void SocketSet::opened(int socket) noexcept {
+  const auto cookie = cookie_of(socket);
+  if (cookie == 0) return;
   const auto index = static_cast<std::size_t>(socket);
   try {
     if (index >= known_.size()) known_.resize(index + 1);
   } catch (const std::bad_alloc&) {
     return;  // its way is the longer one
   }
-  known_[index] = {.open = true};
+  known_[index] = {.open = true, .cookie = cookie};
 }
 
 void SocketSet::closing(int socket) noexcept {
@@ -55,6 +69,14 @@ bool SocketSet::watch(int socket, bool readable, bool writable) noexcept {
   const std::uint32_t events = (readable ? EPOLLIN : 0U) | (writable ? EPOLLOUT : 0U);
   auto* one = known(socket);
   if (!one) return tell(socket, events);
+  if (events == 0 && (one->registered & EPOLLIN) == 0) {
+    closing(socket);
+    return true;
+  }
+  if (events != 0 && cookie_of(socket) != one->cookie) {  // another one by now
+    *one = {};
+    return tell(socket, events);
+  }
   one->wanted = events;
   if (events == 0 || one->registered == events) return true;
   if (!tell(socket, events)) return false;

@@ -28,8 +28,9 @@ class SocketSet {
   bool watch(int socket, bool readable, bool writable) noexcept;
   void forget(int socket) noexcept;
 
-  // Promises that closing() will be called before this socket is closed. Without that the kernel is
-  // told of each change at once: it forgets what is closed, and the number may come again.
+  // Promises that closing() will be called before this socket is closed, once it was watched for
+  // input. Without that the kernel is told of each change at once: it forgets what is closed, and
+  // the number may come again. (libcurl before 8.2 closes what never connected without a word.)
   void opened(int socket) noexcept;
   void closing(int socket) noexcept;
 
@@ -46,6 +47,7 @@ class SocketSet {
   // Of a socket that was announced.
   struct Known {
     bool open = false;
+    std::uint64_t cookie = 0;
     std::uint32_t wanted = 0;
     std::uint32_t registered = 0;
   };

@@ -480,7 +480,7 @@ void Fleet::follow_redirects(SteadyTime now) {
         Asking() {
           append_request(request, {"ASKING"});
           times_sent = 1;  // not again on another connection
-          pinned = true;
+          pinned = internal = true;
         }
         bool on_reply(Reply&& /*reply*/, Counters& /*unused*/) override { return true; }
         void on_error(Error&& /*error*/) override {}

@@ -99,6 +99,7 @@ void TcpProxy::link(int client, const std::string& from) {
     return !admitted_ || admitted_(from);
   };
   const auto port = server_port_;
+  const auto cuts = cuts_;
   const bool tried = admitted();
   lock.unlock();  // a server that hangs may take its time
   const int server = tried ? socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
@@ -106,7 +107,7 @@ void TcpProxy::link(int client, const std::string& from) {
   const bool connected = server >= 0 && connect(server, reinterpret_cast<const sockaddr*>(&address),
                                                 sizeof address) == 0;
   lock.lock();
-  if (!connected || port != server_port_ || !admitted()) {
+  if (!connected || cuts != cuts_ || !admitted()) {
     if (server >= 0) close(server);
     close(client);
     return;
@@ -175,6 +176,7 @@ void TcpProxy::release_replies() {
 
 void TcpProxy::cut() {
   const std::lock_guard lock(mutex_);
+  ++cuts_;
   cut_if([](const std::string&) { return true; });
 }
 
@@ -187,6 +189,7 @@ void TcpProxy::admit(std::function<bool(const std::string& from)> admitted) {
 void TcpProxy::lead_to(std::uint16_t server_port) {
   const std::lock_guard lock(mutex_);
   server_port_ = server_port;
+  ++cuts_;
   cut_if([](const std::string&) { return true; });
 }
 

@@ -60,6 +60,7 @@ class TcpProxy {
   bool held_ = false;
   bool stopping_ = false;
   int connections_ = 0;
+  int cuts_ = 0;
   std::function<bool(const std::string&)> admitted_;
   std::vector<Link> links_;
   std::vector<std::thread> relays_;

@@ -45,6 +45,7 @@ void await(const std::string& what, const std::function<bool()>& condition) {
 void await(const std::string& what, const std::function<bool()>& condition,
            const std::function<void()>& begin) {
   await(what, [&] {
+    if (comes(condition, {})) return true;
     begin();
     return comes(condition, until_met_again);
   });
