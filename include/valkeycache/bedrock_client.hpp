@@ -135,8 +135,9 @@ class VALKEYCACHE_API BedrockClient : public Llm {
 
   // POST /model/{id}/converse-stream. Events come in order and never two at a time, on the executor
   // if the options name one, else on the client's thread for handlers (vkc-stream), where all
-  // streams take turns: get() answers ErrorCode::would_deadlock there. A handler may do anything
-  // else with the client, destroy its last handle too.
+  // streams take turns: get() answers ErrorCode::would_deadlock there. An executor that runs tasks
+  // at once does so on that thread, too. A handler may do anything else with the client, destroy
+  // its last handle too.
   //
   // The value is what complete() would have given for the same answer, and only a stream in which
   // messageStop was seen has one. The future becomes ready when the handler has returned for the

@@ -171,7 +171,8 @@ struct Completion {
   std::chrono::milliseconds model_latency{0};  // the service's own figure
   std::string request_id = {};
   // Members of the response beside output, stopReason, usage and metrics ("trace",
-  // "additionalModelResponseFields", ...): a JSON object or empty.
+  // "additionalModelResponseFields", ...), and what is in these beside what stands above, in
+  // objects of their names ({"usage":{"cacheDetails":[]}}): a JSON object or empty.
   std::string extra = {};
 };
 

@@ -45,15 +45,17 @@ const char* read_content(std::string_view raw, Completion& completion) {
   return nullptr;
 }
 
-const char* read_message(std::string_view raw, Completion& completion) {
+const char* read_message(std::string_view raw, Completion& completion, LeftOver& rest) {
   std::string role;
   std::optional<std::string_view> content;
   const bool is_object = for_each_member(raw, [&](std::string_view name, std::string_view value) {
     if (name == "role") return append_string_value(role, value);
-    if (name == "content") {
-      if (content) return false;
-      content = value;
+    if (name != "content") {
+      rest.add(name, value);
+      return true;
     }
+    if (content) return false;
+    content = value;
     return true;
   });
   if (!is_object) return "output.message is not a proper object";
@@ -62,17 +64,23 @@ const char* read_message(std::string_view raw, Completion& completion) {
   return read_content(*content, completion);
 }
 
-const char* read_output(std::string_view raw, Completion& completion) {
+const char* read_output(std::string_view raw, Completion& completion, LeftOver& rest) {
   std::optional<std::string_view> message;
   const bool is_object = for_each_member(raw, [&](std::string_view name, std::string_view value) {
-    if (name != "message") return true;
+    if (name != "message") {
+      rest.add(name, value);
+      return true;
+    }
     if (message) return false;
     message = value;
     return true;
   });
   if (!is_object) return "its member output is not an object";
   if (!message) return "it has no output.message";
-  return read_message(*message, completion);
+  LeftOver of_message;
+  if (const char* fault = read_message(*message, completion, of_message)) return fault;
+  if (!of_message.empty()) rest.add("message", of_message.json());
+  return nullptr;
 }
 
 // The response's top level.
@@ -81,7 +89,7 @@ struct Parts {
   std::optional<std::string_view> stop_reason;
   std::optional<std::string_view> usage;
   std::optional<std::string_view> metrics;
-  std::string extra;
+  LeftOver rest;
 
   // False for a member that stands there twice.
   bool take(std::string_view name, std::string_view raw) {
@@ -93,9 +101,7 @@ struct Parts {
       *place = raw;
       return true;
     }
-    extra += extra.empty() ? '{' : ',';
-    append_json_string(extra, name);
-    extra.append(":").append(raw);
+    rest.add(name, raw);
     return true;
   }
 };
@@ -127,20 +133,30 @@ Result<Completion> parse_converse_response(const HttpResponse& response) {
 
   Completion completion;
   if (!parts.output) return unusable_response("it has no output", response);
-  if (const char* fault = read_output(*parts.output, completion))
+  LeftOver of_output;
+  LeftOver of_usage;
+  LeftOver of_metrics;
+  if (const char* fault = read_output(*parts.output, completion, of_output))
     return unusable_response(fault, response);
   if (!parts.stop_reason || !append_string_value(completion.stop_reason, *parts.stop_reason) ||
       completion.stop_reason.empty()) {
     return unusable_response("it has no stopReason", response);
   }
-  if (parts.usage && !is_null(*parts.usage) && !read_usage(*parts.usage, completion.usage)) {
+  if (parts.usage && !is_null(*parts.usage) &&
+      !read_usage(*parts.usage, completion.usage, of_usage)) {
     return unusable_response("its usage is not an object", response);
   }
-  if (parts.metrics && !is_null(*parts.metrics) && !read_metrics(*parts.metrics, completion)) {
+  if (parts.metrics && !is_null(*parts.metrics) &&
+      !read_metrics(*parts.metrics, completion, of_metrics)) {
     return unusable_response("its metrics are not an object", response);
   }
+  for (const auto& [name, rest] : {std::pair<const char*, const LeftOver&>{"output", of_output},
+                                   {"usage", of_usage},
+                                   {"metrics", of_metrics}}) {
+    if (!rest.empty()) parts.rest.add(name, rest.json());
+  }
   completion.request_id = clean_request_id(response.request_id);
-  if (!parts.extra.empty()) completion.extra = std::move(parts.extra) + "}";
+  completion.extra = parts.rest.json();
   return completion;
 }
 

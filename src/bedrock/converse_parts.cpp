@@ -1,9 +1,12 @@
 #include "bedrock/converse_parts.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdint>
+#include <utility>
 
+#include "base/json_string.hpp"
 #include "base/number.hpp"
 #include "bedrock/json_members.hpp"
 
@@ -18,20 +21,38 @@ std::int64_t to_count(std::string_view raw) noexcept {
 
 }  // namespace
 
-bool read_usage(std::string_view raw, Usage& usage) {
-  return for_each_member(raw, [&usage](std::string_view name, std::string_view value) {
-    if (name == "inputTokens") usage.input_tokens = to_count(value);
-    if (name == "outputTokens") usage.output_tokens = to_count(value);
-    if (name == "totalTokens") usage.total_tokens = to_count(value);
-    if (name == "cacheReadInputTokens") usage.cache_read_tokens = to_count(value);
-    if (name == "cacheWriteInputTokens") usage.cache_write_tokens = to_count(value);
+void LeftOver::add(std::string_view name, std::string_view raw) {
+  json_ += json_.empty() ? '{' : ',';
+  append_json_string(json_, name);
+  json_.append(":").append(raw);
+}
+
+bool read_usage(std::string_view raw, Usage& usage, LeftOver& rest) {
+  const std::array<std::pair<std::string_view, std::int64_t*>, 5> counts{
+      {{"inputTokens", &usage.input_tokens},
+       {"outputTokens", &usage.output_tokens},
+       {"totalTokens", &usage.total_tokens},
+       {"cacheReadInputTokens", &usage.cache_read_tokens},
+       {"cacheWriteInputTokens", &usage.cache_write_tokens}}};
+  return for_each_member(raw, [&](std::string_view name, std::string_view value) {
+    const auto* known = std::find_if(counts.begin(), counts.end(),
+                                     [&](const auto& count) { return count.first == name; });
+    if (known == counts.end()) {
+      rest.add(name, value);
+    } else {
+      *known->second = to_count(value);
+    }
     return true;
   });
 }
 
-bool read_metrics(std::string_view raw, Completion& completion) {
-  return for_each_member(raw, [&completion](std::string_view name, std::string_view value) {
-    if (name == "latencyMs") completion.model_latency = std::chrono::milliseconds(to_count(value));
+bool read_metrics(std::string_view raw, Completion& completion, LeftOver& rest) {
+  return for_each_member(raw, [&](std::string_view name, std::string_view value) {
+    if (name == "latencyMs") {
+      completion.model_latency = std::chrono::milliseconds(to_count(value));
+    } else {
+      rest.add(name, value);
+    }
     return true;
   });
 }

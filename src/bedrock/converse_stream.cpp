@@ -325,13 +325,20 @@ ConverseStreamAssembler::Fault ConverseStreamAssembler::on_metadata(
                               })) {
     return fault;
   }
-  if (usage && !is_null(*usage) && !read_usage(*usage, completion_.usage)) {
+  LeftOver of_usage;
+  LeftOver of_metrics;
+  if (usage && !is_null(*usage) && !read_usage(*usage, completion_.usage, of_usage)) {
     return "its usage is not an object";
   }
   if (metrics && !is_null(*metrics)) {
-    if (!read_metrics(*metrics, completion_)) return "its metrics are not an object";
+    if (!read_metrics(*metrics, completion_, of_metrics)) return "its metrics are not an object";
     others.add("metrics", *metrics);
   }
+  if (!of_usage.empty()) {
+    others.add("usage", of_usage.json());
+    extra_.add("usage", of_usage.json());
+  }
+  if (!of_metrics.empty()) extra_.add("metrics", of_metrics.json());
   event.usage = completion_.usage;
   if (!others.empty()) event.json = others.json();
   events.push_back(std::move(event));

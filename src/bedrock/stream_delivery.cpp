@@ -18,7 +18,21 @@ StreamDelivery::~StreamDelivery() {
 }
 
 void StreamDelivery::post(Task task) {
-  if (!context_->executor) return post_to_thread(std::move(task));
+  if (!context_->executor) {
+    post_to_thread(task);
+    return;
+  }
+  if (on_io_thread()) {
+    Task handing_over([self = shared_from_this(), held = std::make_shared<Task>(std::move(task))] {
+      self->post_to_executor(std::move(*held));
+    });
+    if (!post_to_thread(handing_over)) handing_over();
+    return;
+  }
+  post_to_executor(std::move(task));
+}
+
+void StreamDelivery::post_to_executor(Task task) {
   // Shared, so that the task survives an executor that throws after taking it.
   struct Pending {
     Task task;
@@ -35,24 +49,25 @@ void StreamDelivery::post(Task task) {
   } catch (...) {
     report(context_->log, LogLevel::error, "bedrock",
            "the executor threw; a stream's handler runs on a thread of the client's instead");
-    if (!pending->taken.exchange(true)) post_to_thread(std::move(pending->task));
+    if (!pending->taken.exchange(true)) post_to_thread(pending->task);
   }
 }
 
-void StreamDelivery::post_to_thread(Task task) {
+bool StreamDelivery::post_to_thread(Task& task) {
   const std::lock_guard lock(mutex_);
-  if (over_) return;
+  if (over_) return false;
   if (!thread_.joinable()) {
-    if (closed_) return;
+    if (closed_) return false;
     try {
       const AllSignalsBlocked blocked;
       thread_ = std::thread([self = shared_from_this()] { self->run(); });
     } catch (const std::system_error&) {
-      return;
+      return false;
     }
   }
   tasks_.push_back(std::move(task));
   changed_.notify_all();
+  return true;
 }
 
 void StreamDelivery::run() noexcept {

@@ -23,7 +23,8 @@ class StreamDelivery : public std::enable_shared_from_this<StreamDelivery> {
   StreamDelivery& operator=(const StreamDelivery&) = delete;
 
   // Hands the task to the executor or, where there is none or it throws, to the thread, which the
-  // first one starts. A task that can be run nowhere is destroyed.
+  // first one starts. On the client's thread the executor is called by the other one: it may run
+  // the task at once. A task that can be run nowhere is destroyed.
   void post(Task task);
 
   // The client is being destroyed: streams that are not over shall end.
@@ -35,7 +36,9 @@ class StreamDelivery : public std::enable_shared_from_this<StreamDelivery> {
   [[nodiscard]] const CallbackContext& context() const noexcept { return *context_; }
 
  private:
-  void post_to_thread(Task task);
+  // False: the thread cannot take it.
+  bool post_to_thread(Task& task);
+  void post_to_executor(Task task);
   void run() noexcept;
 
   const std::shared_ptr<const CallbackContext> context_;

@@ -19,7 +19,7 @@ namespace detail {
 
 // SCAN's COUNT: of the first page, as the guide's, and of later ones at most.
 inline constexpr std::int64_t first_scan_count = 100;
-inline constexpr std::int64_t largest_scan_count = 400;
+inline constexpr std::int64_t largest_scan_count = 1000;
 
 // A command whose future somebody waits for; none of those that write.
 template <class T>

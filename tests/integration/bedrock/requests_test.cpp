@@ -71,7 +71,8 @@ TEST_F(BedrockRequests, EverythingOfTheResponseIsKept) {
   EXPECT_EQ(answer->content, content);
   EXPECT_EQ(answer->usage, (Usage{1, 2, 9, 3, 4}));
   EXPECT_EQ(answer->model_latency, 12ms);
-  EXPECT_EQ(answer->extra, R"({"trace":{"guardrail":{"a":1.0}},"serviceTier":{"type":"flex"}})");
+  EXPECT_EQ(answer->extra, R"({"trace":{"guardrail":{"a":1.0}},"serviceTier":{"type":"flex"},)"
+                           R"("usage":{"cacheDetails":[]},"metrics":{"x":1}})");
   EXPECT_FALSE(answer->request_id.empty());
 }
 

@@ -323,6 +323,19 @@ TEST_F(BedrockStreams, AStallEndsWithTheDeadline) {
   EXPECT_EQ(server_.calls(), 1u);
 }
 
+TEST_F(BedrockStreams, SilenceEndsThemByALimitOfTheirOwn) {
+  auto impatient = options();
+  impatient.read_timeout = 1ms;  // is of other calls
+  impatient.stream_read_timeout = 300ms;
+  auto bedrock = client(impatient);
+  server_.add_fault(faults::stream_stalls_after(2));
+  const auto answer = stream(bedrock);
+  EXPECT_TRUE(fails_with(answer, ErrorCode::timeout));
+  EXPECT_NE(answer.error().message.find("for 300 ms"), std::string::npos) << answer.error().message;
+  EXPECT_TRUE(wait_until([this] { return server_.stats().aborted == 1; }));
+  EXPECT_EQ(server_.calls(), 1u);
+}
+
 TEST_F(BedrockStreams, AStallAfterTheMessagesStopCostsOnlyTheUsage) {
   Fault fault = faults::stream_stalls_after(4);
   fault.body = response_of(json::array({{{"text", "x"}}})).dump();
@@ -382,6 +395,26 @@ TEST_F(BedrockStreams, HandlersRunOnTheExecutor) {
   EXPECT_TRUE(ok(future.get()));
   EXPECT_GT(threads.size(), 4u);
   for (const auto& thread : threads) EXPECT_EQ(thread, std::this_thread::get_id());
+}
+
+TEST_F(BedrockStreams, AnExecutorThatRunsInPlaceHoldsUpNoOtherCall) {
+  auto in_place = options();
+  in_place.executor = [](Task task) {
+    task();
+  };
+  auto bedrock = client(in_place);
+  Gate gate;
+  std::string name;
+  auto future = bedrock.stream(ChatRequest("x"), [&](const StreamEvent&) {
+    char own[16] = {};
+    pthread_getname_np(pthread_self(), own, sizeof own);
+    name = own;
+    gate.wait();
+  });
+  EXPECT_TRUE(ok(ask(bedrock))) << "while the handler waits";
+  gate.open();
+  EXPECT_TRUE(ok(future.get()));
+  EXPECT_EQ(name, "vkc-stream");
 }
 
 TEST_F(BedrockStreams, ASlowHandlerMakesTheServiceWait) {

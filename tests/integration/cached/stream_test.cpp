@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "cached_fixture.hpp"
+#include "support/bedrock/event_frames.hpp"
 
 using namespace valkeycache;
 using namespace valkeycache::test;
@@ -91,7 +92,10 @@ TEST_F(CachedStreams, WhatBreaksOffIsNotStored) {
   std::vector<std::string> heard;
   for (const auto& fault :
        {faults::stream_ends_after(4), faults::stream_exception(4, "throttlingException"),
-        faults::in_stream({.corrupt = 4}), faults::truncated(300)}) {
+        faults::in_stream({.corrupt = 4}), faults::truncated(300), faults::with_body(""),
+        faults::with_body("[1,2,3]"), faults::with_body("{}", "text/html"),
+        faults::with_body(event_frame("messageStart", "{\"role\":\"\xff\"}"),
+                          "application/vnd.amazon.eventstream")}) {
     bedrock().add_fault(fault);
     const auto broken = listen(llm, request);
     EXPECT_FALSE(broken.answer);

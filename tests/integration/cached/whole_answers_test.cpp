@@ -111,12 +111,13 @@ TEST_F(WholeAnswers, EveryBlockComesBack) {
       R"([{"reasoningContent":{"reasoningText":{"text":"hm","signature":"s"}}},{"text":"a"},)"
       R"({"toolUse":{"toolUseId":"t1","name":"n","input":{"n":18446744073709551617,"x":1.50}}},)"
       R"({"novelty":[1.0,null]},{"text":"b"}])";
-  const std::string extra = R"({"additionalModelResponseFields":{"x":1.0},"trace":{"y":[]}})";
+  const std::string extra = R"({"additionalModelResponseFields":{"x":1.0},"trace":{"y":[]},)"
+                            R"("usage":{"cacheDetails":[1.0]}})";
   bedrock().add_fault(faults::with_body(converse_answer(
       content, "end_turn",
       R"(,"usage":{"inputTokens":1,"outputTokens":2,"totalTokens":3,"cacheReadInputTokens":4,)"
-      R"("cacheWriteInputTokens":5},)" +
-          extra.substr(1, extra.size() - 2))));
+      R"("cacheWriteInputTokens":5,"cacheDetails":[1.0]},)"
+      R"("additionalModelResponseFields":{"x":1.0},"trace":{"y":[]})")));
   const auto llm = this->llm();
   const auto request = ChatRequest(guide_question)
                            .extra("additionalModelResponseFieldPaths", R"(["/x"])")

@@ -262,10 +262,13 @@ TEST(ConverseStream, FurtherMembersAreKept) {
       event_frame("messageStart", R"({"role":"assistant"})") + hello +
       event_frame("messageStop",
                   R"({"stopReason":"end_turn","additionalModelResponseFields":{"a":[1.0]}})") +
-      event_frame("metadata", R"({"usage":null,"metrics":null,"serviceTier":{"type":"flex"}})"));
+      event_frame("metadata", R"({"usage":{"inputTokens":1,"cacheDetails":[]},"metrics":{"x":1.0},)"
+                              R"("serviceTier":{"type":"flex"}})"));
   ASSERT_TRUE(ok(got.completion));
   EXPECT_EQ(got.completion->extra,
-            R"({"additionalModelResponseFields":{"a":[1.0]},"serviceTier":{"type":"flex"}})");
+            R"({"additionalModelResponseFields":{"a":[1.0]},"serviceTier":{"type":"flex"},)"
+            R"("usage":{"cacheDetails":[]},"metrics":{"x":1.0}})");
+  EXPECT_EQ(got.completion->usage.input_tokens, 1);
   EXPECT_EQ(got.completion->content, "");
 }
 

@@ -98,10 +98,11 @@ TEST(ConverseResponse, UnknownBlocksAreKeptAsTheyCame) {
 TEST(ConverseResponse, UnknownMembersAreKept) {
   const auto answer = parse(
       R"({"trace":{"a":[1, 2]},"output":{"message":{"role":"assistant","content":[{"text":"x"}],)"
-      R"("more":1}},"stopReason":"novel_reason","quo\"te":1e400,"usage":null,"metrics":null})");
+      R"("more":1},"most":2},"stopReason":"novel_reason","quo\"te":1e400,"usage":null,"metrics":null})");
   ASSERT_TRUE(ok(answer));
   EXPECT_EQ(answer->stop_reason, "novel_reason");
-  EXPECT_EQ(answer->extra, R"({"trace":{"a":[1, 2]},"quo\"te":1e400})");
+  EXPECT_EQ(answer->extra, R"({"trace":{"a":[1, 2]},"quo\"te":1e400,)"
+                           R"("output":{"most":2,"message":{"more":1}}})");
 }
 
 TEST(ConverseResponse, OddCountsCountAsZero) {
