@@ -161,8 +161,14 @@ void ClearJob::heard_roster(Result<Reply> roster) {
   }
   const auto& ids = roster->elements;
   const auto version = ids.at(0).integer;
-  if (passes_ > 0 && (version == map_version_ || passes_ >= most_passes)) {
+  if (passes_ > 0 && version == map_version_) {
     scanned_all_ = true;
+    return settle();
+  }
+  if (passes_ >= most_passes) {
+    error_ = {.code = ErrorCode::server_unavailable,
+              .message = "slots kept moving while they were cleared; some entries may be left",
+              .retryable = true};
     return settle();
   }
   error_.reset();  // what went wrong may have done so because of the change

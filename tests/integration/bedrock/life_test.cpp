@@ -34,10 +34,12 @@ class BedrockLife : public BedrockTest {
 };
 
 TEST_F(BedrockLife, ManyCallsOnOneThread) {
-  auto bedrock = client();
+  auto roomy = options();
+  roomy.max_concurrent = 500;
+  auto bedrock = client(roomy);
   server_.hold();
-  auto futures = ask_many(bedrock, 200);
-  EXPECT_TRUE(wait_in_flight(200));
+  auto futures = ask_many(bedrock, 500);
+  EXPECT_TRUE(wait_in_flight(500));
   EXPECT_EQ(threads_named("vkc-bedrock"), 1u);
   EXPECT_EQ(threads_named("vkc-credentials"), 0u) << "static credentials need no thread";
   server_.release();

@@ -64,6 +64,30 @@ TEST_F(BedrockTls, ManyCalls) {
   for (auto& future : futures) EXPECT_TRUE(ok(future.get()));
 }
 
+class BedrockTlsHttp1 : private HasCertificate, public BedrockTest {
+ protected:
+  BedrockTlsHttp1()
+      : BedrockTest(
+            {.certificate_file = files.certificate(), .key_file = files.key(), .http2 = false}) {}
+  [[nodiscard]] std::string certificate() const { return files.certificate(); }
+};
+
+TEST_F(BedrockTlsHttp1, AServerWithoutHttp2HasAConnectionForEachCall) {
+  auto trusting = options();
+  trusting.ca_file = certificate();
+  auto bedrock = client(trusting);
+  EXPECT_TRUE(ok(ask(bedrock)));
+  server_.hold();
+  auto first = bedrock.complete(ChatRequest("a"));
+  auto second = bedrock.complete(ChatRequest("b"));
+  EXPECT_TRUE(wait_until([this] { return server_.stats().in_flight == 2; }));
+  EXPECT_EQ(server_.stats().connections, 2u);
+  server_.release();
+  EXPECT_TRUE(ok(first.get()));
+  EXPECT_TRUE(ok(second.get()));
+  EXPECT_TRUE(ok(bedrock.stream(ChatRequest("c"), [](const StreamEvent&) {}).get()));
+}
+
 struct HasOldTls {
   CertificateFiles files{"DNS:localhost,IP:127.0.0.1"};
 };

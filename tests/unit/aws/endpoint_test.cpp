@@ -111,6 +111,28 @@ TEST(Endpoint, KnowsLoopback) {
   }
 }
 
+// https://docs.aws.amazon.com/general/latest/gr/sts.html
+TEST(Endpoint, OfSts) {
+  struct Case {
+    const char* region;
+    bool fips;
+    bool dual_stack;
+    const char* host;
+  };
+  for (const auto& [region, fips, dual_stack, host] : {
+           Case{"eu-west-1", false, false, "sts.eu-west-1.amazonaws.com"},
+           Case{"us-east-2", true, false, "sts-fips.us-east-2.amazonaws.com"},
+           Case{"eu-west-1", false, true, "sts.eu-west-1.api.aws"},
+           Case{"us-gov-west-1", true, false, "sts.us-gov-west-1.amazonaws.com"},
+           Case{"cn-north-1", false, false, "sts.cn-north-1.amazonaws.com.cn"},
+       }) {
+    const auto endpoint = detail::region_endpoint(region, fips, dual_stack, detail::sts_service);
+    ASSERT_TRUE(ok(endpoint));
+    EXPECT_EQ(endpoint->host, host);
+    EXPECT_TRUE(endpoint->is_https());
+  }
+}
+
 TEST(Endpoint, RegionHasToBeAHostLabel) {
   for (const auto* region : {"", "us west", "a.b", "evil.com/", "-a", "a-", "us-east-1#",
                              "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}) {
