@@ -119,38 +119,42 @@ void BedrockLoop::log(LogLevel level, const std::string& message) const noexcept
 // --- for all threads ----------------------------------------------------------------------------
 
 template <class F>
-bool BedrockLoop::tell(F leave) {
+void BedrockLoop::tell(F leave) {
   {
     const std::lock_guard lock(mutex_);
-    if (closed_) return false;
     leave();
-    if (!std::exchange(asleep_, false)) return true;
+    if (!std::exchange(asleep_, false)) return;
   }
   wake_.set();  // without the lock, which the loop wants first of all
-  return true;
+}
+
+template <class F>
+bool BedrockLoop::tell_if_open(F leave) {
+  bool open = false;
+  tell([&] {
+    open = !closed_;
+    if (open) leave();
+  });
+  return open;
 }
 
 bool BedrockLoop::submit(CallPointer call) {
-  return tell([&] { inbox_.submitted.push_back(std::move(call)); });
+  return tell_if_open([&] { inbox_.submitted.push_back(std::move(call)); });
 }
 
 void BedrockLoop::cancel(CallPointer call) {
-  tell([&] { inbox_.cancelled.push_back(std::move(call)); });
+  tell_if_open([&] { inbox_.cancelled.push_back(std::move(call)); });
 }
 
 void BedrockLoop::resume(CallPointer call) {
-  tell([&] { inbox_.resumed.push_back(std::move(call)); });
+  tell_if_open([&] { inbox_.resumed.push_back(std::move(call)); });
 }
 
 void BedrockLoop::deliver(Result<AwsCredentials> result) {
-  {
-    // After close(), too: shut_down() may wait for it.
-    const std::lock_guard lock(mutex_);
+  tell([&] {  // after close(), too: shut_down() may wait for it
     inbox_.credentials = std::move(result);
-    asleep_ = false;
     changed_.notify_all();
-  }
-  wake_.set();
+  });
 }
 
 void BedrockLoop::close() noexcept {

@@ -62,9 +62,12 @@ class BedrockLoop : public std::enable_shared_from_this<BedrockLoop> {
     }
   };
 
-  // Leaves something for the loop, and ends its sleep. False when it takes no more.
+  // Leaves something for the loop, and ends its sleep.
   template <class F>
-  bool tell(F leave);
+  void tell(F leave);
+  // The same, unless it takes no more: false.
+  template <class F>
+  bool tell_if_open(F leave);
   void turn(const HttpEngine::Done& done);
   void read_inbox();
   void take_inbox(Inbox& inbox);

@@ -45,7 +45,7 @@ const char* read_content(std::string_view raw, Completion& completion) {
   return nullptr;
 }
 
-const char* read_message(std::string_view raw, Completion& completion, LeftOver& rest) {
+const char* read_message(std::string_view raw, Completion& completion, ObjectText& rest) {
   std::string role;
   std::optional<std::string_view> content;
   const bool is_object = for_each_member(raw, [&](std::string_view name, std::string_view value) {
@@ -64,7 +64,7 @@ const char* read_message(std::string_view raw, Completion& completion, LeftOver&
   return read_content(*content, completion);
 }
 
-const char* read_output(std::string_view raw, Completion& completion, LeftOver& rest) {
+const char* read_output(std::string_view raw, Completion& completion, ObjectText& rest) {
   std::optional<std::string_view> message;
   const bool is_object = for_each_member(raw, [&](std::string_view name, std::string_view value) {
     if (name != "message") {
@@ -77,7 +77,7 @@ const char* read_output(std::string_view raw, Completion& completion, LeftOver& 
   });
   if (!is_object) return "its member output is not an object";
   if (!message) return "it has no output.message";
-  LeftOver of_message;
+  ObjectText of_message;
   if (const char* fault = read_message(*message, completion, of_message)) return fault;
   if (!of_message.empty()) rest.add("message", of_message.json());
   return nullptr;
@@ -89,7 +89,7 @@ struct Parts {
   std::optional<std::string_view> stop_reason;
   std::optional<std::string_view> usage;
   std::optional<std::string_view> metrics;
-  LeftOver rest;
+  ObjectText rest;
 
   // False for a member that stands there twice.
   bool take(std::string_view name, std::string_view raw) {
@@ -133,9 +133,9 @@ Result<Completion> parse_converse_response(const HttpResponse& response) {
 
   Completion completion;
   if (!parts.output) return unusable_response("it has no output", response);
-  LeftOver of_output;
-  LeftOver of_usage;
-  LeftOver of_metrics;
+  ObjectText of_output;
+  ObjectText of_usage;
+  ObjectText of_metrics;
   if (const char* fault = read_output(*parts.output, completion, of_output))
     return unusable_response(fault, response);
   if (!parts.stop_reason || !append_string_value(completion.stop_reason, *parts.stop_reason) ||
@@ -150,13 +150,13 @@ Result<Completion> parse_converse_response(const HttpResponse& response) {
       !read_metrics(*parts.metrics, completion, of_metrics)) {
     return unusable_response("its metrics are not an object", response);
   }
-  for (const auto& [name, rest] : {std::pair<const char*, const LeftOver&>{"output", of_output},
+  for (const auto& [name, rest] : {std::pair<const char*, const ObjectText&>{"output", of_output},
                                    {"usage", of_usage},
                                    {"metrics", of_metrics}}) {
     if (!rest.empty()) parts.rest.add(name, rest.json());
   }
   completion.request_id = clean_request_id(response.request_id);
-  completion.extra = parts.rest.json();
+  if (!parts.rest.empty()) completion.extra = parts.rest.json();
   return completion;
 }
 

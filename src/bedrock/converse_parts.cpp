@@ -21,13 +21,13 @@ std::int64_t to_count(std::string_view raw) noexcept {
 
 }  // namespace
 
-void LeftOver::add(std::string_view name, std::string_view raw) {
-  json_ += json_.empty() ? '{' : ',';
+void ObjectText::add(std::string_view name, std::string_view raw) {
+  if (!empty()) json_ += ',';
   append_json_string(json_, name);
   json_.append(":").append(raw);
 }
 
-bool read_usage(std::string_view raw, Usage& usage, LeftOver& rest) {
+bool read_usage(std::string_view raw, Usage& usage, ObjectText& rest) {
   const std::array<std::pair<std::string_view, std::int64_t*>, 5> counts{
       {{"inputTokens", &usage.input_tokens},
        {"outputTokens", &usage.output_tokens},
@@ -46,7 +46,7 @@ bool read_usage(std::string_view raw, Usage& usage, LeftOver& rest) {
   });
 }
 
-bool read_metrics(std::string_view raw, Completion& completion, LeftOver& rest) {
+bool read_metrics(std::string_view raw, Completion& completion, ObjectText& rest) {
   return for_each_member(raw, [&](std::string_view name, std::string_view value) {
     if (name == "latencyMs") {
       completion.model_latency = std::chrono::milliseconds(to_count(value));

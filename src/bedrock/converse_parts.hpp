@@ -9,21 +9,21 @@
 namespace valkeycache::inline v0 {
 namespace detail {
 
-// Members that are not known, as they came: an object, or empty.
-class LeftOver {
+// A JSON object that is made member by member.
+class ObjectText {
  public:
   void add(std::string_view name, std::string_view raw);
-  [[nodiscard]] bool empty() const noexcept { return json_.empty(); }
-  [[nodiscard]] std::string json() const { return json_.empty() ? json_ : json_ + '}'; }
+  [[nodiscard]] bool empty() const noexcept { return json_.size() == 1; }
+  [[nodiscard]] std::string json() const { return json_ + '}'; }
 
  private:
-  std::string json_;
+  std::string json_ = "{";
 };
 
 // From the JSON of the members `usage` and `metrics`. False where it is no object; a count in it
-// that is no such number counts as 0.
-bool read_usage(std::string_view raw, Usage& usage, LeftOver& rest);
-bool read_metrics(std::string_view raw, Completion& completion, LeftOver& rest);
+// that is no such number counts as 0. Members that are not known go to `rest`.
+bool read_usage(std::string_view raw, Usage& usage, ObjectText& rest);
+bool read_metrics(std::string_view raw, Completion& completion, ObjectText& rest);
 
 // Whether a Content-Type is `type` (in lower case), whatever its parameters.
 bool is_media_type(std::string_view content_type, std::string_view type) noexcept;

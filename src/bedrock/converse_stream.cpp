@@ -4,7 +4,6 @@
 
 #include "base/json_string.hpp"
 #include "base/number.hpp"
-#include "bedrock/converse_parts.hpp"
 #include "bedrock/json_members.hpp"
 
 namespace valkeycache::inline v0 {
@@ -68,9 +67,7 @@ bool is_json(std::string_view text, int max_depth) {
 
 bool GrowingObject::add(std::string_view name, std::string_view raw) {
   if (!names_.emplace(name).second) return false;
-  if (json_.size() > 1) json_ += ',';
-  append_json_string(json_, name);
-  json_.append(":").append(raw);
+  text_.add(name, raw);
   return true;
 }
 
@@ -325,8 +322,8 @@ ConverseStreamAssembler::Fault ConverseStreamAssembler::on_metadata(
                               })) {
     return fault;
   }
-  LeftOver of_usage;
-  LeftOver of_metrics;
+  ObjectText of_usage;
+  ObjectText of_metrics;
   if (usage && !is_null(*usage) && !read_usage(*usage, completion_.usage, of_usage)) {
     return "its usage is not an object";
   }

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bedrock/converse_parts.hpp"
 #include "bedrock/event_stream.hpp"
 #include "bedrock/service_error.hpp"
 
@@ -23,11 +24,11 @@ class GrowingObject {
  public:
   // False where there is one of that name.
   bool add(std::string_view name, std::string_view raw);
-  [[nodiscard]] bool empty() const noexcept { return names_.empty(); }
-  [[nodiscard]] std::string json() const { return json_ + '}'; }
+  [[nodiscard]] bool empty() const noexcept { return text_.empty(); }
+  [[nodiscard]] std::string json() const { return text_.json(); }
 
  private:
-  std::string json_ = "{";
+  ObjectText text_;
   std::set<std::string, std::less<>> names_;
 };
 

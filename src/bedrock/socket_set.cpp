@@ -43,7 +43,7 @@ SocketSet::~SocketSet() {
 
 SocketSet::Known* SocketSet::known(int socket) noexcept {
   const auto index = static_cast<std::size_t>(socket);
-  return index < known_.size() && known_[index].open ? &known_[index] : nullptr;
+  return index < known_.size() && known_[index].cookie != 0 ? &known_[index] : nullptr;
 }
 
 void SocketSet::opened(int socket) noexcept {
@@ -55,7 +55,7 @@ void SocketSet::opened(int socket) noexcept {
   } catch (const std::bad_alloc&) {
     return;  // its way is the longer one
   }
-  known_[index] = {.open = true, .cookie = cookie};
+  known_[index] = {.cookie = cookie};
 }
 
 void SocketSet::closing(int socket) noexcept {
@@ -77,7 +77,7 @@ bool SocketSet::watch(int socket, bool readable, bool writable) noexcept {
     *one = {};
     return tell(socket, events);
   }
-  one->wanted = events;
+  one->watched = events != 0;
   if (events == 0 || one->registered == events) return true;
   if (!tell(socket, events)) return false;
   one->registered = events;
@@ -105,7 +105,7 @@ void SocketSet::wait(std::chrono::milliseconds timeout, std::vector<Ready>& read
   for (int i = 0; i < count; ++i) {
     const auto& event = events[static_cast<std::size_t>(i)];
     if (event.data.fd == wake_) continue;
-    if (auto* one = known(event.data.fd); one && one->wanted == 0) {
+    if (auto* one = known(event.data.fd); one && !one->watched) {
       tell(event.data.fd, 0);  // nobody asks it now, so it would be told again and again
       one->registered = 0;
       continue;

@@ -46,10 +46,9 @@ class SocketSet {
  private:
   // Of a socket that was announced.
   struct Known {
-    bool open = false;
-    std::uint64_t cookie = 0;
-    std::uint32_t wanted = 0;
-    std::uint32_t registered = 0;
+    std::uint64_t cookie = 0;  // the kernel's number for it; 0: none is known
+    bool watched = false;
+    std::uint32_t registered = 0;  // what the kernel tells of it, watched or not
   };
   [[nodiscard]] Known* known(int socket) noexcept;
   bool tell(int socket, std::uint32_t events) noexcept;

@@ -23,8 +23,8 @@ void StreamDelivery::post(Task task) {
     return;
   }
   if (on_io_thread()) {
-    Task handing_over([self = shared_from_this(), held = std::make_shared<Task>(std::move(task))] {
-      self->post_to_executor(std::move(*held));
+    Task handing_over([self = shared_from_this(), held = std::move(task)]() mutable {
+      self->post_to_executor(std::move(held));
     });
     if (!post_to_thread(handing_over)) handing_over();
     return;

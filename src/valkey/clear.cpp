@@ -18,7 +18,6 @@ namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
 
-constexpr int most_passes = 3;  // over a cluster whose slots move
 // By one DEL. The server reads at most 16 KiB of a connection before it turns to the others, so
 // that what they wait for is one such request, not a page.
 constexpr std::size_t most_erased_at_once = 250;
@@ -166,9 +165,7 @@ void ClearJob::heard_roster(Result<Reply> roster) {
     return settle();
   }
   if (passes_ >= most_passes) {
-    error_ = {.code = ErrorCode::server_unavailable,
-              .message = "slots kept moving while they were cleared; some entries may be left",
-              .retryable = true};
+    error_ = error_slots_kept_moving();
     return settle();
   }
   error_.reset();  // what went wrong may have done so because of the change

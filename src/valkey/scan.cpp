@@ -8,11 +8,7 @@
 
 namespace valkeycache::inline v0 {
 namespace detail {
-namespace {
-
-constexpr int most_walks = 8;  // over a cluster whose slots move
-
-}  // namespace
+namespace {}  // namespace
 
 SteadyTime step_deadline(const CacheCore& core) {
   const auto& options = core.options();
@@ -53,10 +49,8 @@ Result<bool> KeyWalk::begin_pass() {
     if (!roster) return std::move(roster).error();
     const bool unchanged = roster->version == map_version_ && !again_after_error_;
     if (passes_ != 0 && unchanged) return false;
-    if (passes_ >= most_walks || roster->nodes.empty()) {
-      return Error{.code = ErrorCode::server_unavailable,
-                   .message = "the cluster's slots kept moving, or nobody had them",
-                   .retryable = true};
+    if (passes_ >= most_passes || roster->nodes.empty()) {
+      return error_slots_kept_moving();
     }
     map_version_ = roster->version;
     nodes_ = std::move(roster->nodes);
@@ -86,7 +80,7 @@ Result<std::optional<std::vector<std::string>>> KeyWalk::next() {
   auto page = page_.get();
   if (!page) {
     // A node may have gone because its slots have.
-    const bool again = core_.sharded() && page.error().retryable && passes_ < most_walks;
+    const bool again = core_.sharded() && page.error().retryable && passes_ < most_passes;
     if (!again) return std::move(page).error();
     again_after_error_ = true;
     nodes_.clear();

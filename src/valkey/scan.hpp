@@ -20,6 +20,14 @@ namespace detail {
 // SCAN's COUNT: of the first page, as the guide's, and of later ones at most.
 inline constexpr std::int64_t first_scan_count = 100;
 inline constexpr std::int64_t largest_scan_count = 1000;
+// Over a cluster whose slots move.
+inline constexpr int most_passes = 8;
+
+inline Error error_slots_kept_moving() {
+  return {.code = ErrorCode::server_unavailable,
+          .message = "the cluster's slots kept moving, or nobody had them",
+          .retryable = true};
+}
 
 // A command whose future somebody waits for; none of those that write.
 template <class T>

@@ -207,10 +207,11 @@ std::vector<Row> bedrock(Stage& stage) {
   curl_global_init(CURL_GLOBAL_DEFAULT);
   const Server server;
   std::vector<Row> rows{memory_of_a_call(stage, server)};
-  for (auto& row : cost_of_a_call(stage, server, ".spread")) rows.push_back(std::move(row));
+  for (auto& row : cost_of_a_call(stage, server, "")) rows.push_back(std::move(row));
   {
     const OneProcessor together;
-    for (auto& row : cost_of_a_call(stage, server, "")) rows.push_back(std::move(row));
+    for (auto& row : cost_of_a_call(stage, server, ".one_processor"))
+      rows.push_back(std::move(row));
   }
   rows.push_back(calls_at_once(stage, server));
   return rows;

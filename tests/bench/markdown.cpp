@@ -46,9 +46,9 @@ constexpr Line lines[] = {
     {"flight.threads", "the same, blocked threads", "ms", 1},
     {"warm.rate", "warm 500 entries a second (beside the limit)", "1/s", 1},
     {"sign.4KiB", "sign a request of 4 KiB (beside SHA-256 of it)", "ns", 1},
-    {"bedrock.cpu", "a Bedrock call: time of one processor (beside libcurl alone)", "us", 1e-3},
+    {"bedrock.cpu", "a Bedrock call: processor time (beside libcurl alone)", "us", 1e-3},
     {"bedrock.cpu_beyond_libcurl", "the same, beyond libcurl alone", "us", 1},
-    {"bedrock.cpu_beyond_libcurl.spread", "the same, threads on several processors", "us", 1},
+    {"bedrock.cpu_beyond_libcurl.one_processor", "the same, all threads on one processor", "us", 1},
     {"bedrock.500_at_once", "500 Bedrock calls of 200 ms at once", "ms", 1},
     {"bedrock.memory", "memory for a Bedrock call under way", "KiB", 1.0 / 1024},
 };

@@ -30,6 +30,7 @@ foreach(count 3 100 1000)
 endforeach()
 if(SIGN)
   list(APPEND missing sign.4KiB bedrock.memory bedrock.cpu_beyond_libcurl bedrock.cpu bedrock.call
+       bedrock.cpu_beyond_libcurl.one_processor
        bedrock.500_at_once)
 endif()
 

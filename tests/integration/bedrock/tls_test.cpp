@@ -15,20 +15,30 @@ struct HasCertificate {
 
 class BedrockTls : private HasCertificate, public BedrockTest {
  protected:
-  BedrockTls()
-      : BedrockTest({.bearer_token = "bedrock-api-key-EXAMPLE",
-                     .certificate_file = files.certificate(),
-                     .key_file = files.key()}) {}
+  explicit BedrockTls(SimulatedBedrockOptions server = {.bearer_token = "bedrock-api-key-EXAMPLE"})
+      : BedrockTest(with(files, std::move(server))) {}
   [[nodiscard]] std::string certificate() const { return files.certificate(); }
+  [[nodiscard]] BedrockOptions trusting() {
+    auto options = this->options();
+    options.ca_file = certificate();
+    return options;
+  }
+
+ private:
+  static SimulatedBedrockOptions with(const CertificateFiles& files,
+                                      SimulatedBedrockOptions server) {
+    server.certificate_file = files.certificate();
+    server.key_file = files.key();
+    return server;
+  }
 };
 
 TEST_F(BedrockTls, ATrustedCertificate) {
-  auto trusting = options();
-  trusting.ca_file = certificate();
-  auto bedrock = client(trusting);
+  auto options = trusting();
+  auto bedrock = client(options);
   EXPECT_TRUE(ok(ask(bedrock)));
-  trusting.bearer_token = "bedrock-api-key-EXAMPLE";
-  auto with_token = client(trusting);
+  options.bearer_token = "bedrock-api-key-EXAMPLE";
+  auto with_token = client(options);
   EXPECT_TRUE(ok(ask(with_token)));
 }
 
@@ -56,26 +66,19 @@ TEST_F(BedrockTls, PlainHttpToATlsPortFails) {
 }
 
 TEST_F(BedrockTls, ManyCalls) {
-  auto trusting = options();
-  trusting.ca_file = certificate();
-  auto bedrock = client(trusting);
+  auto bedrock = client(trusting());
   std::vector<Future<Completion>> futures;
   for (int i = 0; i < 40; ++i) futures.push_back(bedrock.complete(ChatRequest("x")));
   for (auto& future : futures) EXPECT_TRUE(ok(future.get()));
 }
 
-class BedrockTlsHttp1 : private HasCertificate, public BedrockTest {
+class BedrockTlsHttp1 : public BedrockTls {
  protected:
-  BedrockTlsHttp1()
-      : BedrockTest(
-            {.certificate_file = files.certificate(), .key_file = files.key(), .http2 = false}) {}
-  [[nodiscard]] std::string certificate() const { return files.certificate(); }
+  BedrockTlsHttp1() : BedrockTls({.http2 = false}) {}
 };
 
 TEST_F(BedrockTlsHttp1, AServerWithoutHttp2HasAConnectionForEachCall) {
-  auto trusting = options();
-  trusting.ca_file = certificate();
-  auto bedrock = client(trusting);
+  auto bedrock = client(trusting());
   EXPECT_TRUE(ok(ask(bedrock)));
   server_.hold();
   auto first = bedrock.complete(ChatRequest("a"));
@@ -88,22 +91,13 @@ TEST_F(BedrockTlsHttp1, AServerWithoutHttp2HasAConnectionForEachCall) {
   EXPECT_TRUE(ok(bedrock.stream(ChatRequest("c"), [](const StreamEvent&) {}).get()));
 }
 
-struct HasOldTls {
-  CertificateFiles files{"DNS:localhost,IP:127.0.0.1"};
-};
-
-class BedrockOldTls : private HasOldTls, public BedrockTest {
+class BedrockOldTls : public BedrockTls {
  protected:
-  BedrockOldTls()
-      : BedrockTest(
-            {.certificate_file = files.certificate(), .key_file = files.key(), .old_tls = true}) {}
-  [[nodiscard]] std::string certificate() const { return files.certificate(); }
+  BedrockOldTls() : BedrockTls({.old_tls = true}) {}
 };
 
 TEST_F(BedrockOldTls, IsRefused) {
-  auto trusting = options();
-  trusting.ca_file = certificate();
-  auto bedrock = client(trusting);
+  auto bedrock = client(trusting());
   const auto answer = ask(bedrock);
   EXPECT_TRUE(fails_with(answer, ErrorCode::transport));
   EXPECT_FALSE(answer.error().maybe_applied);

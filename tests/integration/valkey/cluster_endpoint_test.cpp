@@ -2,11 +2,13 @@
 // it, one port is for everything, and another one for reading.
 #include <valkeycache/valkey_cache.hpp>
 
+#include <array>
 #include <atomic>
 
 #include "contract.hpp"
 #include "support/valkey/fake_server.hpp"
 #include "support/valkey/valkey_cluster.hpp"
+#include "valkey/cluster_slot.hpp"
 
 using namespace valkeycache;
 using namespace valkeycache::test;
@@ -99,6 +101,41 @@ TEST(ClusterEndpoint, PausesOfTheClusterAreWaitedFor) {
   EXPECT_TRUE(ok(cache.set(key_of("k"), "v").get()));
   EXPECT_EQ(asked, refusals.size() + 1) << "none of them comes of a command that was carried out";
   EXPECT_EQ(cache.stats().errors, 0U);
+}
+
+// Two nodes that give one key's slot to each other whenever it is to be erased: nobody can say that
+// nothing is left.
+TEST(ClusterEndpoint, ClearOfSlotsThatNeverRestSaysSo) {
+  auto options = patient_options();
+  const auto key = options.prefix + "k";
+  const auto slot = std::to_string(detail::key_slot(key));
+  std::array<std::atomic<std::uint16_t>, 2> ports{};
+  std::atomic<int> erasures{0};
+  std::atomic<std::size_t> owner{0};
+  const auto node = [&](std::size_t self) {
+    return answering([&, self](const Command& command) -> std::string {
+      if (command[0] == "CLUSTER") {
+        return "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:" +
+               std::to_string(ports[owner]) + "\r\n";
+      }
+      if (command[0] == "SCAN") return array({bulk("0"), array({bulk(key)})});
+      if (erasures++ % 2 != 0) return ":1\r\n";
+      owner = 1 - self;
+      return "-MOVED " + slot + " 127.0.0.1:" + std::to_string(ports[owner]) + "\r\n";
+    });
+  };
+  const FakeServer first(node(0));
+  const FakeServer second(node(1));
+  ports[0] = first.port();
+  ports[1] = second.port();
+  const auto cache =
+      ValkeyCache::open("valkey+cluster://127.0.0.1:" + std::to_string(first.port()), options)
+          .value();
+  const auto cleared = cache.clear().get();
+  ASSERT_TRUE(fails_with(cleared, ErrorCode::server_unavailable));
+  EXPECT_TRUE(cleared.error().retryable);
+  EXPECT_TRUE(cleared.error().maybe_applied);
+  EXPECT_GE(erasures, 16) << "it was tried eight times";
 }
 
 }  // namespace

@@ -270,6 +270,11 @@ TEST(ConverseStream, FurtherMembersAreKept) {
             R"("usage":{"cacheDetails":[]},"metrics":{"x":1.0}})");
   EXPECT_EQ(got.completion->usage.input_tokens, 1);
   EXPECT_EQ(got.completion->content, "");
+  const auto without = assemble(
+      message_of(hello) +
+      event_frame("metadata", R"({"usage":null,"metrics":null,"serviceTier":{"type":"flex"}})"));
+  ASSERT_TRUE(ok(without.completion));
+  EXPECT_EQ(without.completion->extra, R"({"serviceTier":{"type":"flex"}})");
 }
 
 TEST(ConverseStream, StrictAsResponsesAre) {
