@@ -64,6 +64,7 @@ Call::Call(const std::shared_ptr<CachedLlmCore>& core, AskOptions options)
     // Further away makes no difference, and the sum cannot overflow.
     constexpr std::chrono::milliseconds longest = std::chrono::hours(24 * 365);
     deadline_ = started_ + std::min(*options_.timeout, longest);
+    patience = started_ + (*deadline_ - started_) / 2;  // the other half is the model's
   }
 }
 
@@ -566,12 +567,14 @@ void Call::store(const Completion& completion) {
     counters.store_dropped.add();
     return not_stored();
   }
-  // Nobody waits for a refresh: it keeps its lease until it knows. (Others give theirs back behind
-  // the entry, on the same connection where there is but one.)
+  // The lease is kept until this is known: what failed is no entry to wait for.
+  std::shared_ptr<Lease> held;
+  if (const auto lease = std::exchange(lease_, nullptr)) held = std::move(lease->held);
   auto refresh = refresh_ ? self() : Ref<Call>();
   FutureAccess::on_ready(
       store_bytes(*core, std::move(bytes), ttl),
-      [shared = shared_, refresh = std::move(refresh)](const Result<bool>& stored) {
+      [shared = shared_, refresh = std::move(refresh),
+       held = std::move(held)](const Result<bool>& stored) {
         shared->pending_stores.fetch_sub(1, std::memory_order_relaxed);
         if (stored) {
           (*stored ? shared->counters.stored : shared->counters.of(Rejection::superseded)).add();
@@ -580,11 +583,9 @@ void Call::store(const Completion& completion) {
           shared->counters.store_errors.add();
           shared->cache_failed(stored.error(), judge_store(stored.error()));
         }
-        if (!refresh) return;
-        if (stored) return refresh->release_lease(Lease::Outcome::stored);
-        refresh->not_stored();
+        if (refresh && !stored) refresh->rest_from_refreshing();
+        if (held) held->release(stored ? Lease::Outcome::stored : Lease::Outcome::not_stored);
       });
-  if (!refresh_) release_lease(Lease::Outcome::stored);
 }
 
 // False: something else stands there by now, and stays. Only leases care.

@@ -133,7 +133,6 @@ class Call final : public FlightNode {
   // The lease.
   [[nodiscard]] bool leases() const noexcept;
   void take_lease(std::shared_ptr<CachedLlmCore> core);
-  void wait_for_lease(std::shared_ptr<CachedLlmCore> core);
   void try_lease(std::shared_ptr<CachedLlmCore> core);
   void lease_tried(const Result<bool>& taken,
                    Result<std::vector<Result<std::optional<std::string>>>> found);

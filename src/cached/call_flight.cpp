@@ -103,7 +103,7 @@ void Call::take_over(Call& leading, std::shared_ptr<CachedLlmCore> core) noexcep
       default:
         counters.misses.add();
     }
-    if (core && lease_ && lease_->waits) return wait_for_lease(std::move(core));
+    if (core && lease_ && lease_->waits) return try_lease(std::move(core));
     ask_model(std::move(core));
   });
 }

@@ -34,17 +34,12 @@ bool Call::leases() const noexcept {
 // After a lookup that found nothing.
 void Call::take_lease(std::shared_ptr<CachedLlmCore> core) {
   if (!core) return ask_model(nullptr);
-  lease_ = std::make_unique<LeaseWait>(
-      LeaseWait{.key = lease_key_of(request_->key), .token = random_hex(), .held = {}});
+  lease_ =
+      std::make_unique<LeaseWait>(LeaseWait{.key = lease_key_of(request_->key),
+                                            .token = random_hex(),
+                                            .until = Clock::now() + lease_life(shared_->advanced()),
+                                            .held = {}});
   watch_once();
-  wait_for_lease(std::move(core));
-}
-
-void Call::wait_for_lease(std::shared_ptr<CachedLlmCore> core) {
-  const auto now = Clock::now();
-  lease_->until = now + lease_life(shared_->advanced());
-  // Half of what is left is the model's.
-  if (deadline_) lease_->until = std::min(lease_->until, now + (*deadline_ - now) / 2);
   try_lease(std::move(core));
 }
 
@@ -79,8 +74,7 @@ void Call::lease_tried(const Result<bool>& taken,
                        Result<std::vector<Result<std::optional<std::string>>>> found) {
   auto core = core_.lock();
   if (core && taken && *taken) {
-    lease_->held =
-        std::make_shared<Lease>(core, lease_->key, lease_->token, shared_->advanced().lease);
+    lease_->held = Lease::hold(core, lease_->key, lease_->token, shared_->advanced().lease);
     lease_->waits = false;
   }
   const Error* error = nullptr;
@@ -119,7 +113,8 @@ void Call::lease_tried(const Result<bool>& taken,
 
   const auto pause = jittered(lease_->pause);
   lease_->pause = std::min(lease_->pause * 2, longest_pause);
-  if (Clock::now() + pause >= lease_->until) return give_up_lease(std::move(core));
+  const auto until = std::min(lease_->until, shared_->flights.patience_of(*this));
+  if (Clock::now() + pause >= until) return give_up_lease(std::move(core));
   core.reset();
   const bool waits = shared_->timer.after(
       pause, [call = self()] { call->guarded([&] { call->try_lease(call->core_.lock()); }); });

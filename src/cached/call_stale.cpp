@@ -103,8 +103,7 @@ void Call::refresh_lease_tried(const Result<bool>& taken, const Result<std::opti
   if (!core) return finish(error_closed());
   const auto& advanced = shared_->advanced();
   if (taken && *taken) {
-    lease_->held =
-        std::make_shared<Lease>(core, lease_->key, lease_->token, advanced.refresh_lease);
+    lease_->held = Lease::hold(core, lease_->key, lease_->token, advanced.refresh_lease);
   }
   if (!taken || !left) {
     const auto& error = taken ? left.error() : taken.error();

@@ -75,6 +75,7 @@ CachedLlmCore::~CachedLlmCore() {
   } else {
     shared_->timer.close();
     shared_->watchdog.close();
+    shared_->held_leases.give_back(cache_, {.timeout = shared_->advanced().store_timeout});
   }
 }
 

@@ -29,7 +29,7 @@ class CachedLlmCore {
   CachedLlmCore(const CachedLlmCore&) = delete;
   CachedLlmCore& operator=(const CachedLlmCore&) = delete;
   // Ends the calls that wait for the model with ErrorCode::closed. Calls that wait for the cache
-  // end by their time-out, or when the cache closes.
+  // end by their time-out, or when the cache closes. Leases are given back.
   ~CachedLlmCore();
 
   // A bare prompt is sent, and hashed, stripped. A request is sent as it is, unless its key is the

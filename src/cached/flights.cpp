@@ -1,5 +1,6 @@
 #include "cached/flights.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -66,6 +67,7 @@ Ref<FlightNode> Flights::join(Node& node) {
     (other->last ? other->last->after : other->first) = &node;
     other->last = &node;
     ++other->waiting;
+    other->patience = std::min(other->patience, node.patience);
     if (node.reader && other->heard_by_all) node.reader->attach(other->heard_by_all);
     node.add_ref();
     return Ref<Node>::share(other);
@@ -76,6 +78,11 @@ Ref<FlightNode> Flights::join(Node& node) {
   ++shard.flights;
   node.add_ref();
   return {};
+}
+
+std::chrono::steady_clock::time_point Flights::patience_of(const Node& leader) {
+  const std::lock_guard lock(shard_of(leader).mutex);
+  return leader.patience;
 }
 
 std::stop_source Flights::stop_of(const Node& node) {
@@ -172,6 +179,7 @@ Flights::HandedOver Flights::hand_over(Node& leader,
   next->waiting = 1;
   for (auto* node = next->first; node; node = node->after) {
     node->follows = next;
+    next->patience = std::min(next->patience, node->patience);
     ++next->waiting;
   }
   next->role = Node::Role::leading;

@@ -5,6 +5,7 @@
 #include <valkeycache/detail/future_state.hpp>
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -27,6 +28,9 @@ struct FlightNode : FutureState<CachedAnswer> {
 
   Sha256Digest flight_key{};  // set before join(), like the kind
   std::uint8_t flight_kind = 0;
+  // Until when it would wait for another process to ask, set before join(); the leader's is that of
+  // the one in its flight who can wait the least.
+  std::chrono::steady_clock::time_point patience = std::chrono::steady_clock::time_point::max();
 
   Role role = Role::none;
   bool joined = false;  // has ever been a follower
@@ -77,6 +81,9 @@ class Flights {
 
   // Ends the leader's flight. Its followers, if it still had any.
   Chain land(Node& leader) noexcept;
+
+  // The flight's, which it leads; its own, where it leads none.
+  std::chrono::steady_clock::time_point patience_of(const Node& leader);
 
   // Takes those followers out of the flight that pass the test.
   Chain take_if(Node& leader, bool (*wanted)(const Node&) noexcept) noexcept;

@@ -13,6 +13,13 @@ CacheKey lease_key_of(const CacheKey& entry) {
   return CacheKey::raw(entry.namespaces(), entry.text() + std::string(lease_suffix)).value();
 }
 
+std::shared_ptr<Lease> Lease::hold(const std::shared_ptr<CachedLlmCore>& core, CacheKey key,
+                                   std::string token, std::chrono::milliseconds time) {
+  auto lease = std::make_shared<Lease>(core, std::move(key), std::move(token), time);
+  lease->shared_->held_leases.add(lease->token_, lease->key_);
+  return lease;
+}
+
 Lease::Lease(const std::shared_ptr<CachedLlmCore>& core, CacheKey key, std::string token,
              std::chrono::milliseconds time)
     : core_(core),
@@ -60,14 +67,15 @@ void Lease::beat() {
 void Lease::release(Outcome outcome) noexcept {
   if (over_.exchange(true)) return;
   const auto core = core_.lock();
-  if (!core) return;
-  const auto& advanced = shared_->advanced();
+  if (!core) return;  // it is given back with all the others
+  shared_->held_leases.remove(token_);
   try {
-    const CallOptions options{.timeout = advanced.store_timeout};
+    const auto& cache = core->cache();
+    const CallOptions options{.timeout = shared_->advanced().store_timeout};
     if (outcome == Outcome::not_stored) {
-      core->cache().replace_if(key_, token_, std::string(lease_not_stored), time_, options);
+      cache.replace_if(key_, token_, std::string(lease_not_stored), time_, options);
     } else {
-      core->cache().erase_if(key_, token_, options);
+      cache.erase_if(key_, token_, options);
     }
   } catch (...) {  // no memory: it ends by itself
   }

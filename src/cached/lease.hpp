@@ -34,10 +34,13 @@ inline std::chrono::milliseconds lease_life(const CachedLlmAdvanced& advanced) n
   return std::min<std::chrono::milliseconds>(advanced.lease_life, std::chrono::hours(24 * 365));
 }
 
-// Held from its making to release(). Owned by a shared pointer; thread-safe.
+// Held until release(). Thread-safe.
 class Lease : public std::enable_shared_from_this<Lease> {
  public:
-  // `time`: what it was taken for.
+  // Of what was just taken, for `time`.
+  static std::shared_ptr<Lease> hold(const std::shared_ptr<CachedLlmCore>& core, CacheKey key,
+                                     std::string token, std::chrono::milliseconds time);
+  // Use hold().
   Lease(const std::shared_ptr<CachedLlmCore>& core, CacheKey key, std::string token,
         std::chrono::milliseconds time);
   Lease(const Lease&) = delete;

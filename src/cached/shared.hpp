@@ -16,6 +16,7 @@
 #include "cached/breaker.hpp"
 #include "cached/counters.hpp"
 #include "cached/flights.hpp"
+#include "cached/held_leases.hpp"
 #include "cached/meter.hpp"
 #include "cached/refreshes.hpp"
 #include "cached/timer.hpp"
@@ -56,6 +57,7 @@ struct CallShared {
   Breaker breaker;
   Flights flights;
   Refreshes refreshes{options.advanced.max_refreshes};
+  HeldLeases held_leases;
   Watchdog watchdog;
   Timer timer;
   std::atomic<std::size_t> pending_stores{0};

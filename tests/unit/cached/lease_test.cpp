@@ -263,6 +263,86 @@ TEST(Lease, AShortDeadlineLeavesHalfOfItToTheModel) {
   EXPECT_TRUE(ok(hurried.get(patience)));
 }
 
+// The one who leads has all the time of the world, and the model's lease is somebody else's.
+TEST(Lease, AHurriedFollowerLeavesHalfOfItsOwnTimeToTheModel) {
+  const auto cache = fresh_cache();
+  const auto model = FakeLlm::manual();
+  const auto first = cached(cache, model, leasing());
+  const auto second = cached(cache, model, leasing());
+  auto leading = first.ask("x");
+  ASSERT_TRUE(model->wait_for_calls(1));
+  auto patient = second.ask("x");
+  auto hurried = second.ask("x", {.timeout = 4s});
+  EXPECT_TRUE(model->wait_for_calls(2)) << "without the lease";
+  EXPECT_FALSE(hurried.ready());
+  model->answer(1, answer_of("mine"));
+  EXPECT_EQ(hurried.get(patience)->response, "mine");
+  EXPECT_EQ(patient.get(patience)->response, "mine");
+  model->answer(0, answer_of("theirs"));
+  EXPECT_TRUE(ok(leading.get(patience)));
+}
+
+// The last of the hurried ones gone, the others wait on.
+TEST(Lease, WhoIsHandedAFlightHasThePatienceOfThoseWhoAreLeft) {
+  const auto cache = fresh_cache();
+  const auto model = FakeLlm::manual();
+  const auto first = cached(cache, model, leasing());
+  const auto second = cached(cache, model, leasing());
+  auto holding = first.ask("x");
+  ASSERT_TRUE(model->wait_for_calls(1));
+  std::stop_source stop;
+  auto leading = second.ask("x", {.timeout = 1h, .stop_token = stop.get_token()});
+  auto patient = second.ask("x");
+  auto hurried = second.ask("x", {.timeout = 4s});
+  stop.request_stop();
+  EXPECT_TRUE(fails_with(leading.get(patience), ErrorCode::cancelled));
+  EXPECT_TRUE(model->wait_for_calls(2));
+  model->answer(1, answer_of("mine"));
+  for (auto* const asked : {&hurried, &patient}) {
+    EXPECT_EQ(asked->get(patience)->response, "mine");
+  }
+  model->answer(0, answer_of("theirs"));
+  EXPECT_TRUE(ok(holding.get(patience)));
+}
+
+// There is no entry then, and nobody need wait for the next one in turn.
+TEST(Lease, AStoreThatFailsSendsAllOthersToTheModel) {
+  const auto cache = fresh_cache({.max_value_bytes = 64});
+  const auto model = FakeLlm::manual();
+  const auto first = cached(cache, model, leasing());
+  const auto second = cached(cache, model, leasing());
+  const auto third = cached(cache, model, leasing());
+  auto leading = first.ask("x");
+  ASSERT_TRUE(model->wait_for_calls(1));
+  auto waiting = second.ask("x");
+  auto too = third.ask("x");
+  model->answer(0, answer_of(std::string(100, 'a')));
+  EXPECT_TRUE(ok(leading.get(patience)));
+  ASSERT_TRUE(model->wait_for_calls(3)) << "both at once";
+  model->answer(1, answer_of("b"));
+  model->answer(2, answer_of("c"));
+  EXPECT_TRUE(ok(waiting.get(patience)));
+  EXPECT_TRUE(ok(too.get(patience)));
+  EXPECT_TRUE(wait_until([&] { return first.stats().store_errors == 1; }));
+  EXPECT_TRUE(adds_up(first.stats()));
+}
+
+TEST(Lease, DestroyingGivesItBack) {
+  const auto cache = fresh_cache();
+  const auto model = FakeLlm::manual();
+  std::optional<CachedLlm> first = cached(cache, model, leasing());
+  const auto second = cached(cache, model, leasing());
+  auto leading = first->ask("x");
+  ASSERT_TRUE(model->wait_for_calls(1));
+  auto waiting = second.ask("x");
+  first.reset();
+  EXPECT_TRUE(fails_with(leading.get(patience), ErrorCode::closed));
+  ASSERT_TRUE(model->wait_for_calls(2));
+  EXPECT_TRUE(held(cache, second)) << "by the other one";
+  model->answer(1, answer_of("b"));
+  EXPECT_EQ(waiting.get(patience)->response, "b");
+}
+
 TEST(Lease, DestroyingEndsThoseWhoWait) {
   const auto cache = fresh_cache();
   const auto model = FakeLlm::manual();
