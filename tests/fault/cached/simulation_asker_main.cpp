@@ -82,6 +82,18 @@ void compare(Witness& witness, const SimulationReport& seen, const CachedLlmStat
   same("hits", stats.hits,
        stats.latency_of(AnswerSource::near).count() +
            stats.latency_of(AnswerSource::valkey).count());
+  // Nothing of that was asked for.
+  const auto& s = stats;
+  same("refused", s.refused, 0);
+  same("stale", s.stale, 0);
+  same("bypassed", s.bypassed, 0);
+  same("store_dropped", s.store_dropped, 0);
+  same("rejected for other reasons",
+       s.rejected_no_store + s.rejected_unpinned + s.rejected_not_deterministic +
+           s.rejected_foreign_entry + s.rejected_stop_reason + s.rejected_filtered +
+           s.rejected_malformed + s.rejected_empty + s.rejected_too_large + s.rejected_predicate,
+       0);
+  same("entries that were no answers", s.corrupt_entries + s.foreign_format, 0);
   same("tokens avoided", stats.avoided.input, witness.avoided().input);
   same("tokens avoided", stats.avoided.output, witness.avoided().output);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <mutex>
 #include <string>
@@ -29,6 +30,8 @@ class SimulationBedrock {
   [[nodiscard]] SimulatedBedrockStats stats() const { return bedrock_.stats(); }
   // So many of a hundred requests are refused from now on.
   void throttle(int percent) { throttled_percent_ = percent; }
+  // How long it takes over an answer.
+  void set_delay(std::chrono::milliseconds delay) { bedrock_.set_delay(delay); }
 
   [[nodiscard]] std::vector<Arrival> arrivals() const;
   [[nodiscard]] std::size_t processes_heard_of() const;

@@ -69,7 +69,7 @@ void SimulationCaller::run() {
 // Half of it is longer than the model takes in any case, so that nobody tires of a lease that
 // another process holds while all is well.
 milliseconds SimulationCaller::usual_timeout() {
-  return simulation::margin + milliseconds(below(4000));
+  return 2 * simulation::margin + milliseconds(below(4000));
 }
 
 Expectation SimulationCaller::expect(int question) {

@@ -1,6 +1,7 @@
 #include "simulation_judge.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <unordered_map>
 
@@ -27,8 +28,13 @@ void in_order(std::vector<const ModelCall*>& calls) {
 
 SimulationJudge::SimulationJudge(const SimulationPlan& plan,
                                  const std::vector<SimulationReport>& reports,
-                                 const std::vector<Arrival>& arrivals, const Outages& outages)
-    : plan_(plan), reports_(reports), arrivals_(arrivals), outages_(outages) {
+                                 const std::vector<Arrival>& arrivals, const Outages& of_valkey,
+                                 const Outages& of_bedrock)
+    : plan_(plan),
+      reports_(reports),
+      arrivals_(arrivals),
+      of_valkey_(of_valkey),
+      of_bedrock_(of_bedrock) {
   for (std::size_t process = 0; process < reports.size(); ++process) {
     for (const auto& call : reports[process].model_calls) {
       calls_[{process, call.question}].push_back(&call);
@@ -121,34 +127,65 @@ void SimulationJudge::one_at_a_time() {
   }
 }
 
+void SimulationJudge::stopped_by_those_who_left() {
+  for (const auto& [whose, calls] : calls_) {
+    const auto& left = reports_[whose.first].left;
+    const auto at = left.find(whose.second);
+    const auto who_left = at == left.end() ? 0U : at->second;
+    const auto stopped = static_cast<std::uint64_t>(std::count_if(
+        calls.begin(), calls.end(), [](const auto* call) { return call->stopped(); }));
+    if (stopped > who_left) {
+      wrong(std::to_string(stopped) + " calls were stopped, and " + std::to_string(who_left) +
+                " asks had left",
+            whose.second, calls.front()->begin_us);
+    }
+  }
+}
+
 void SimulationJudge::once_until_it_expires() {
-  std::map<int, Calls> calm_calls;
+  std::map<int, Calls> by_question;
   for (const auto& [whose, calls] : calls_) {
     for (const auto* call : calls) {
-      if (call->stopped() || !calm(*call)) continue;
+      if (call->stopped() || felt(of_valkey_, *call)) continue;
+      by_question[whose.second].push_back(call);
+      if (felt(of_bedrock_, *call)) continue;
       ++calm_calls_;
-      calm_calls[whose.second].push_back(call);
       if (!call->answered()) wrong("a call failed: " + call->error, call->question, call->end_us);
     }
   }
-  for (auto& [question, calls] : calm_calls) {
+  for (auto& [question, calls] : by_question) {
     in_order(calls);
-    for (std::size_t i = 1; i < calls.size(); ++i) {
-      const auto stored = calls[i - 1]->end_us;
-      const auto again = calls[i]->begin_us;
-      if (again < stored + plan_.ttl_ms * 1000 - ticks_us) {
-        wrong("asked again after " + std::to_string((again - stored) / 1000) + " ms", question,
-              again);
-      }
-      ++calls_after_expiry_;
-    }
+    once_until_it_expires(question, calls);
   }
   for (const auto& report : reports_) {
     for (const auto& trouble : report.cache_troubles) {
-      if (!outages_.felt_between(trouble.begin_us, trouble.end_us)) {
+      if (!of_valkey_.felt_between(trouble.begin_us, trouble.end_us)) {
         wrong("the cache was not used, and nothing was wrong with it", -1, trouble.end_us);
       }
     }
+  }
+}
+
+// Whoever was throttled for long may have let others tire of his lease: of answers that overlap
+// the first one is the entry.
+void SimulationJudge::once_until_it_expires(int question, const Calls& calls) {
+  std::optional<std::int64_t> stored_us;
+  std::int64_t ended_us = 0;  // the last of those before
+  for (const auto* call : calls) {
+    if (call->begin_us < ended_us && !felt(of_bedrock_, *call)) {
+      wrong("asked while another asks", question, call->begin_us);
+    }
+    ended_us = std::max(ended_us, call->end_us);
+    if (stored_us && call->begin_us < *stored_us) {
+      if (call->answered()) stored_us = std::min(*stored_us, call->end_us);
+      continue;
+    }
+    if (stored_us && call->begin_us < *stored_us + plan_.ttl_ms * 1000 - ticks_us) {
+      wrong("asked again after " + std::to_string((call->begin_us - *stored_us) / 1000) + " ms",
+            question, call->begin_us);
+    }
+    if (stored_us) ++calls_after_expiry_;
+    if (call->answered()) stored_us = call->end_us;
   }
 }
 

@@ -12,7 +12,7 @@ TEST(SimulationLong, FourProcesses) {
   run_simulation({.asks = sanitized ? 30'000 : 200'000,
                   .asks_per_second = sanitized ? 200 : 2'000,
                   .questions = 2'000,
-                  .storms = 4,
+                  .storms = 5,
                   .ttl_ms = 10'000,
                   .calm_ms = 7'000});
 }

@@ -1,4 +1,4 @@
-// When something was wrong with the world, and for how long that is felt.
+// When something was wrong with Valkey, or with Bedrock, and for how long that is felt.
 #pragma once
 
 #include <algorithm>

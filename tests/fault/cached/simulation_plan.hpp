@@ -38,13 +38,20 @@ inline constexpr milliseconds command_timeout{sanitized ? 3000 : 1000};
 inline constexpr milliseconds connect_timeout{sanitized ? 1000 : 250};
 inline constexpr milliseconds store_timeout = command_timeout;
 inline constexpr milliseconds breaker_open{300};
-inline constexpr milliseconds lease{sanitized ? 3000 : 1000};
-inline constexpr milliseconds lease_life{10'000};
+// Long enough to be extended in time by a process that waits for a processor.
+inline constexpr milliseconds lease{sanitized ? 4000 : 2000};
+inline constexpr milliseconds lease_life{30'000};
 inline constexpr milliseconds model_delay{10};
+// No outage: the lease is extended while its holder waits for the model.
+inline constexpr milliseconds slow_model_delay = lease * 3 / 2;
 // Longer than all attempts and the pauses between them.
 inline constexpr milliseconds model_timeout{15'000};
 // How much later than its deadline a call may end on a machine that has other things to do.
 inline constexpr milliseconds margin{sanitized ? 20'000 : 5'000};
+// ... which is not the rule: of those with less than `little_time` one in a hundred may be more
+// than `late` beyond it, with no sanitizer in the way.
+inline constexpr milliseconds little_time{100};
+inline constexpr milliseconds late{250};
 
 // An outage is felt a little before, by stores that it cuts off, ...
 inline constexpr milliseconds felt_before = store_timeout;

@@ -42,9 +42,13 @@ struct SimulationReport {
   std::vector<ModelCall> model_calls = {};
   std::uint64_t attempts = 0;  // requests for Bedrock, retries included
   std::vector<CacheTrouble> cache_troubles = {};
+  std::map<int, std::uint64_t> left = {};  // by question: asks that were cancelled or out of time
+  std::uint64_t had_little_time = 0;
+  std::uint64_t came_late = 0;           // of those
   std::vector<std::string> wrongs = {};  // the first of them
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SimulationReport, asks, answers, errors, counters, model_calls,
-                                   attempts, cache_troubles, wrongs)
+                                   attempts, cache_troubles, left, had_little_time, came_late,
+                                   wrongs)
 
 }  // namespace valkeycache::test

@@ -34,7 +34,7 @@ void print(const char* what, const Sums& sums) {
 }
 
 struct Totals {
-  std::uint64_t asks = 0, model_calls = 0, attempts = 0;
+  std::uint64_t asks = 0, model_calls = 0, attempts = 0, had_little_time = 0, came_late = 0;
   Sums answers, errors, counters;
 };
 
@@ -44,6 +44,8 @@ Totals total(const std::vector<SimulationReport>& reports) {
     totals.asks += report.asks;
     totals.model_calls += report.model_calls.size();
     totals.attempts += report.attempts;
+    totals.had_little_time += report.had_little_time;
+    totals.came_late += report.came_late;
     add(totals.answers, report.answers);
     add(totals.errors, report.errors);
     add(totals.counters, report.counters);
@@ -55,6 +57,8 @@ void print(const Totals& totals) {
   print("answers:", totals.answers);
   print("errors:", totals.errors);
   print("counters:", totals.counters);
+  std::cout << "in a hurry: " << totals.had_little_time << " asks, of them " << totals.came_late
+            << " ended more than " << simulation::late.count() << " ms too late\n";
 }
 
 // What Bedrock counted is what arrived, and each request had one end.
@@ -82,12 +86,14 @@ void run_simulation(SimulationPlan plan) {
   const auto reports = world.reports();
   const auto arrivals = world.bedrock().arrivals();
   const auto totals = total(reports);
-  SimulationJudge judge(plan, reports, arrivals, world.outages());
+  SimulationJudge judge(plan, reports, arrivals, world.outages_of_valkey(),
+                        world.outages_of_bedrock());
   judge.both_sides_agree();
   judge.one_at_a_time();
+  judge.stopped_by_those_who_left();
   judge.once_until_it_expires();
-  std::cout << totals.asks << " asks in " << seconds << " s, " << world.outages().count()
-            << " storms; " << totals.model_calls << " calls of the model by " << arrivals.size()
+  std::cout << totals.asks << " asks in " << seconds << " s, " << world.storms() << " storms; "
+            << totals.model_calls << " calls of the model by " << arrivals.size()
             << " requests; outside of outages " << judge.calm_calls() << " calls, of them "
             << judge.calls_after_expiry() << " since an entry had expired\n";
   print(totals);
@@ -97,7 +103,11 @@ void run_simulation(SimulationPlan plan) {
   EXPECT_EQ(totals.asks, static_cast<std::uint64_t>(plan.asks));
   expect_counted(world.bedrock().stats(), arrivals);
 
-  EXPECT_GE(world.outages().count(), static_cast<std::size_t>(plan.storms));
+  EXPECT_GE(world.storms(), plan.storms);
+  EXPECT_GT(totals.had_little_time, totals.asks / 50);
+  if (!sanitized) {
+    EXPECT_LE(totals.came_late, totals.had_little_time / 100);
+  }
   for (const auto* counter : {"shared", "cache_errors", "breaker_trips"}) {
     EXPECT_GT(totals.counters.at(counter), 0U) << counter << ": or it was not under test";
   }
@@ -105,7 +115,7 @@ void run_simulation(SimulationPlan plan) {
     EXPECT_TRUE(totals.errors.contains(error)) << error << ": or it was not under test";
   }
   EXPECT_GT(totals.counters.at("hits"), totals.asks / 4);
-  EXPECT_GT(judge.calm_calls(), 0U);
+  EXPECT_GT(judge.calm_calls(), totals.model_calls / 8);
   EXPECT_GT(judge.calls_after_expiry(), 0U);
 }
 

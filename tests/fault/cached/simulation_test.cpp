@@ -10,10 +10,10 @@ using namespace valkeycache::test;
 namespace {
 
 TEST(Simulation, FourProcesses) {
-  run_simulation({.asks = sanitized ? 6'000 : 15'000,
+  run_simulation({.asks = sanitized ? 8'000 : 24'000,
                   .asks_per_second = sanitized ? 150 : 900,
                   .questions = 300,
-                  .storms = 2,
+                  .storms = 3,
                   .ttl_ms = 7'000,
                   .calm_ms = 1'500});
 }

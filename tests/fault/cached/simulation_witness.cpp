@@ -44,6 +44,11 @@ void Witness::ended(const Expectation& expected, const Result<CachedAnswer>& res
   if (late > simulation::margin) {
     wrong("a call ended " + std::to_string(late.count()) + " ms after its deadline");
   }
+  if (longest && *longest < simulation::little_time) {
+    const std::lock_guard lock(mutex_);
+    ++report_.had_little_time;
+    if (late > simulation::late) ++report_.came_late;
+  }
 }
 
 void Witness::answered(const Expectation& expected, const CachedAnswer& answer,
@@ -65,14 +70,23 @@ void Witness::failed(const Expectation& expected, const Error& error, millisecon
   {
     const std::lock_guard lock(mutex_);
     ++report_.errors[to_string(error.code)];
+    if (error.code == ErrorCode::timeout || error.code == ErrorCode::cancelled) {
+      ++report_.left[expected.question];
+    }
   }
   // A timer counts whole milliseconds.
   const bool its_time_is_up = expected.timeout && took + milliseconds(1) >= *expected.timeout;
-  const bool may_be = (error.code == ErrorCode::timeout && its_time_is_up) ||
+  const bool timed_out = error.code == ErrorCode::timeout && its_time_is_up;
+  const bool by_the_cache = expected.cache_only && !timed_out && is_of_the_cache(error.code);
+  if (by_the_cache) {
+    const auto now = simulation::now_us();
+    const std::lock_guard lock(mutex_);
+    report_.cache_troubles.push_back({now - took.count() * 1000, now});
+  }
+  const bool may_be = timed_out || by_the_cache ||
                       (error.code == ErrorCode::cancelled && expected.may_be_cancelled) ||
                       (error.code == ErrorCode::throttled && !expected.cache_only) ||
-                      (error.code == ErrorCode::cache_miss && expected.cache_only) ||
-                      (is_of_the_cache(error.code) && expected.cache_only);
+                      (error.code == ErrorCode::cache_miss && expected.cache_only);
   if (!may_be) {
     wrong("an ask failed after " + std::to_string(took.count()) + " ms: " + to_string(error.code) +
           ": " + error.message);

@@ -32,12 +32,8 @@ void SimulationWorld::run() {
     return all_ended();
   };
   const auto calm = std::chrono::milliseconds(plan_.calm_ms) + simulation::felt_before;
-  while (!wait_until(ended, calm)) {
-    const auto from = simulation::now_us();
-    for (int i = 0; i < troubles_of_a_storm; ++i) trouble(troubles_++);
-    outages_.add(from, simulation::now_us());
-    last(simulation::felt_after);
-  }
+  while (!wait_until(ended, calm)) storm(storms_++);
+  for (auto& process : processes_) EXPECT_EQ(process->wait(patience), 0);
 }
 
 void SimulationWorld::launch() {
@@ -56,28 +52,69 @@ bool SimulationWorld::all_ended() {
                       [](const auto& process) { return process->running(); });
 }
 
-void SimulationWorld::trouble(int number) {
-  switch (number % 4) {
+// Each kind of trouble alone, and both together.
+void SimulationWorld::storm(int number) {
+  const auto during = [](Outages& outages, const auto& troubles) {
+    const auto from = simulation::now_us();
+    troubles();
+    outages.add(from, simulation::now_us());
+  };
+  switch (number % 5) {
     case 0:
-      valkey_.kill();
-      last(300ms);
-      valkey_.start();
+      during(of_valkey_, [this] {
+        kill_valkey();
+        stop_valkey_for_a_while();
+      });
       break;
     case 1:
-      valkey_.pause();
-      last(simulation::command_timeout + 300ms);
-      valkey_.resume();
-      break;
+      return slow_model();
     case 2:
-      bedrock_.throttle(number % 8 == 2 ? 60 : 100);
-      last(1500ms);
-      bedrock_.throttle(0);
+      during(of_bedrock_, [this] { throttle(100, 1500ms); });
+      break;
+    case 3:
+      during(of_valkey_, [&] {
+        during(of_bedrock_, [this] {
+          restart_valkey();
+          throttle(100, 1500ms);
+        });
+      });
       break;
     default:
-      valkey_.stop();
-      last(300ms);
-      valkey_.start();
+      during(of_bedrock_, [this] { throttle(60, 3000ms); });
   }
+  last(simulation::felt_after);
+}
+
+void SimulationWorld::kill_valkey() {
+  valkey_.kill();
+  last(300ms);
+  valkey_.start();
+}
+
+void SimulationWorld::stop_valkey_for_a_while() {
+  valkey_.pause();
+  last(simulation::command_timeout + 300ms);
+  valkey_.resume();
+}
+
+void SimulationWorld::restart_valkey() {
+  valkey_.stop();
+  last(300ms);
+  valkey_.start();
+}
+
+void SimulationWorld::throttle(int percent, std::chrono::milliseconds time) {
+  bedrock_.throttle(percent);
+  last(time);
+  bedrock_.throttle(0);
+}
+
+// Calm goes on. Who asks at the end of it waits as long again.
+void SimulationWorld::slow_model() {
+  bedrock_.set_delay(simulation::slow_model_delay);
+  last(simulation::slow_model_delay);
+  bedrock_.set_delay(simulation::model_delay);
+  last(simulation::slow_model_delay);
 }
 
 std::string SimulationWorld::report_file(int process) const {
