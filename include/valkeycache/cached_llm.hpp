@@ -108,6 +108,8 @@ struct CachedLlmAdvanced {
   // services only in EntryFormat::langgraph; otherwise each overwrites the other's (a warning says
   // so).
   KeyOptions key = {};
+  // How entries are written, and which are read; those in the other format count as misses. The
+  // standard one holds whole answers, usage and MACs, but means nothing to the Python ValkeyCache.
   EntryFormat format = EntryFormat::standard;
 
   // Of ask(prompt). The guide's.
@@ -158,7 +160,8 @@ struct CachedLlmAdvanced {
   // meanwhile, so that a holder which was stopped and goes on overwrites nothing. Calls with
   // refresh or no_store take none. 0: no lease, and no command more than a lookup and a store.
   std::chrono::milliseconds lease{0};
-  // No lease is extended for longer, nor waited for.
+  // No lease is extended for longer, nor waited for: a model that takes longer is asked by another
+  // process, too, and the first answer that comes is stored.
   std::chrono::milliseconds lease_life{std::chrono::minutes(5)};
 
   // Goes before CachedLlmOptions::ttl, after AskOptions::ttl. An answer for which it throws or
@@ -193,6 +196,7 @@ struct CachedLlmAdvanced {
   // of time). The steps inside a call never wait for an executor, not for the cache's or the
   // model's either.
   Executor executor = {};
+  // Told of what its owner should know, without text of anybody's; empty: nobody is.
   LogHook log = {};
 
   // What tokens cost. Empty: tokens are summed, costs stay 0.

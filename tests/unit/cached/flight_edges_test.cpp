@@ -33,19 +33,20 @@ using test::patience;
 
 // Each caller costs the same, however many wait, and nothing when all have gone.
 TEST(FlightEdges, MemoryIsInProportionToTheCallers) {
+  if (!test::heap_in_use()) GTEST_SKIP() << "this allocator does not tell";
   const auto model = FakeLlm::manual();
   const auto llm = cached(fresh_cache(), model, {.no_store = true});
   std::size_t asked = 0;
   const auto taken_by = [&](std::size_t callers) {
     std::vector<Future<CachedAnswer>> answers(callers);
-    const auto before = test::heap_in_use().value_or(0);
+    const auto before = *test::heap_in_use();
     for (auto& answer : answers) answer = llm.ask("What is Valkey?");
     EXPECT_TRUE(model->wait_for_calls(++asked));
-    const auto during = test::heap_in_use().value_or(0);
+    const auto during = *test::heap_in_use();
     model->answer(asked - 1, answer_of("a"));
     for (auto& answer : answers) EXPECT_TRUE(ok(answer.get(patience)));
     answers.clear();
-    const auto after = test::heap_in_use().value_or(0);
+    const auto after = *test::heap_in_use();
     EXPECT_LE(after, before + callers * 32 + 100'000) << "all of it was given back";
     return static_cast<double>(during - before) / static_cast<double>(callers);
   };

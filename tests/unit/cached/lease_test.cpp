@@ -255,8 +255,11 @@ TEST(Lease, AShortDeadlineLeavesHalfOfItToTheModel) {
   const auto second = cached(cache, model, leasing());
   auto leading = first.ask("x");
   ASSERT_TRUE(model->wait_for_calls(1));
+  const auto begin = std::chrono::steady_clock::now();
   auto hurried = second.ask("x", {.timeout = 2s});
   EXPECT_TRUE(model->wait_for_calls(2)) << "without the lease";
+  // A pause of up to 250 ms that would go beyond the half is not begun.
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, 750ms) << "but it waits first";
   model->answer(1, answer_of("mine"));
   model->answer(0, answer_of("theirs"));
   EXPECT_TRUE(ok(leading.get(patience)));

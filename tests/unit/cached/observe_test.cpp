@@ -280,6 +280,7 @@ TEST(Prometheus, TheTextIsWellFormedAndTrue) {
   EXPECT_EQ(page["valkeycache_hits_total"], 3);
   EXPECT_EQ(page[R"(valkeycache_tokens_avoided_total{kind="output"})"], 33);
   EXPECT_EQ(page[R"(valkeycache_cost_avoided_total{currency="EUR"})"], 87);
+  EXPECT_EQ(page[R"(valkeycache_cost_consumed_total{currency="EUR"})"], 29);
   EXPECT_EQ(page[R"(valkeycache_call_duration_seconds_count{source="valkey"})"], 3);
   EXPECT_EQ(page[R"(valkeycache_call_duration_seconds_bucket{source="valkey",le="+Inf"})"], 3);
   EXPECT_EQ(page[R"(valkeycache_rejected_total{reason="predicate"})"], 0);
@@ -354,6 +355,35 @@ TEST(Prometheus, EveryCounterIsThere) {
         name.starts_with("call_duration_") || name.starts_with("cost_") || name == "breaker_open";
     EXPECT_TRUE(elsewhere || samples.contains(name)) << name << " is not looked at here";
   }
+}
+
+TEST(Prometheus, HistogramsAreCumulative) {
+  CachedLlmStats stats;
+  auto& latency = stats.latency[static_cast<std::size_t>(AnswerSource::model)];
+  for (std::size_t i = 0; i < LatencyHistogram::bucket_count; ++i) latency.buckets[i] = i + 1;
+  latency.sum_seconds = 12.5;
+  const Exposition page(prometheus_text(stats));
+  EXPECT_EQ(page.faults, std::vector<std::string>{});
+  const std::string name = "valkeycache_call_duration_seconds";
+  const std::string start = name + R"(_bucket{source="model",le=")";
+  std::map<double, double> buckets;  // by bound
+  for (const auto& [sample, value] : page.samples) {
+    if (!sample.starts_with(start)) continue;
+    const auto bound = sample.substr(start.size());
+    buckets[bound.starts_with("+Inf") ? HUGE_VAL : std::stod(bound)] = value;
+  }
+  ASSERT_GT(buckets.size(), 10U);
+  for (const auto& [bound, value] : buckets) {
+    double expected = 0;
+    for (std::size_t i = 0; i < LatencyHistogram::bucket_count; ++i) {
+      // A bound is printed with fewer digits than it has.
+      if (LatencyHistogram::bound(i) <= bound * 1.001) expected += static_cast<double>(i + 1);
+    }
+    EXPECT_EQ(value, expected) << bound;
+  }
+  EXPECT_EQ(page[name + R"(_count{source="model"})"], 32 * 33 / 2);
+  EXPECT_EQ(page[name + R"(_sum{source="model"})"], 12.5);
+  EXPECT_EQ(page[name + R"(_count{source="valkey"})"], 0);
 }
 
 TEST(Prometheus, LabelsAreEscapedAndBadNamesLeftOut) {

@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include "support/valkey/fake_server.hpp"
 #include "support/valkey/gate.hpp"
 #include "unit/cached/ask_support.hpp"
 
@@ -350,6 +351,89 @@ TEST(CachedStream, DeadlinesAndTheEndOfTheCachedLlm) {
   model->say(0, "late");
   model->asked(0).promise.set(answer_of("late"));
   EXPECT_EQ(first.heard(), "");
+}
+
+// As processes do, with leases.
+TEST(CachedStream, WhoWaitsForAnothersLeaseHearsItsAnswer) {
+  const auto cache = fresh_cache();
+  const auto model = std::make_shared<Talker>();
+  CachedLlmOptions options;
+  options.advanced.lease = 1min;
+  const auto first = cached(cache, model, options);
+  const auto second = cached(cache, model, options);
+  Ear live, waiting;
+  auto leading = first.stream(question(), live.handler());
+  model->say(0, "a");
+  auto later = second.stream(question(), waiting.handler());
+  ASSERT_TRUE(live.hears("a|"));
+  model->say(0, "b");
+  model->asked(0).promise.set(answer_of("ab"));
+  EXPECT_TRUE(ok(leading.get(patience)));
+  const auto answer = later.get(patience);
+  ASSERT_TRUE(ok(answer));
+  EXPECT_EQ(answer->source, AnswerSource::shared);
+  EXPECT_EQ(answer->response, "ab");
+  EXPECT_EQ(waiting.heard(), "a|b|");
+  EXPECT_EQ(model->calls(), 1U);
+  EXPECT_TRUE(wait_until([&] { return settled(cache) && adds_up(second.stats()); }));
+}
+
+TEST(CachedStream, AFollowerHearsTheModelOnceItsLeaderTiresOfALease) {
+  const auto cache = fresh_cache();
+  const auto model = std::make_shared<Talker>();
+  CachedLlmOptions options;
+  options.advanced.lease = 1min;
+  const auto first = cached(cache, model, options);
+  const auto second = cached(cache, model, options);
+  Ear theirs, mine, too;
+  auto holding = first.stream(question(), theirs.handler());
+  model->asked(0);
+  auto hurried = second.stream(question(), mine.handler(), {.timeout = 4s});
+  auto patient = second.stream(question(), too.handler());
+  model->say(1, "m");
+  EXPECT_TRUE(mine.hears("m|"));
+  EXPECT_TRUE(too.hears("m|"));
+  model->asked(1).promise.set(answer_of("m"));
+  EXPECT_TRUE(ok(hurried.get(patience)));
+  EXPECT_TRUE(ok(patient.get(patience)));
+  model->asked(0).promise.set(answer_of("t"));
+  EXPECT_TRUE(ok(holding.get(patience)));
+}
+
+TEST(CachedStream, WithoutACacheItIsTheModels) {
+  test::FakeServer server(
+      test::answering([](const test::Command&) { return std::string("-ERR no\r\n"); }));
+  const auto model = std::make_shared<Talker>();
+  const auto cache = ValkeyCache::open(server.uri()).value();
+  const auto llm = cached(cache, model);
+  Ear ear;
+  auto answer = llm.stream(question(), ear.handler());
+  model->say(0, "a");
+  EXPECT_TRUE(ear.hears("a|")) << "live";
+  model->asked(0).promise.set(answer_of("a"));
+  const auto result = answer.get(patience);
+  ASSERT_TRUE(ok(result));
+  EXPECT_EQ(result->cache_status, CacheStatus::error);
+  EXPECT_EQ(result->source, AnswerSource::model);
+}
+
+TEST(CachedStream, CacheOnlyTellsWhatIsThereAndAsksNobody) {
+  const auto cache = fresh_cache();
+  const auto model = std::make_shared<Talker>();
+  const auto llm = cached(cache, model);
+  Ear none, live, replayed;
+  EXPECT_TRUE(fails_with(llm.stream(question(), none.handler(), {.cache_only = true}).get(patience),
+                         ErrorCode::cache_miss));
+  EXPECT_TRUE(none.events().empty());
+  auto asked = llm.stream(question(), live.handler());
+  model->say(0, "a");
+  model->say(0, "b");
+  model->asked(0).promise.set(answer_of("ab"));
+  ASSERT_TRUE(ok(asked.get(patience)));
+  ASSERT_TRUE(settled(cache));
+  EXPECT_TRUE(ok(llm.stream(question(), replayed.handler(), {.cache_only = true}).get(patience)));
+  EXPECT_EQ(replayed.heard(), "a|b|");
+  EXPECT_EQ(model->calls(), 1U);
 }
 
 TEST(CachedStream, ExecutorsThatRunAndThatDropTheHandler) {
