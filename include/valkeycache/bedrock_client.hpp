@@ -1,8 +1,9 @@
 // BedrockClient: an Llm on Amazon Bedrock Runtime (Converse, ConverseStream, InvokeModel).
 //
 // One object owns one thread that drives any number of calls over libcurl's multi interface, and
-// another one for the handlers of streams, from the first stream on. Copies of the handle share
-// that core; all of it is thread-safe and nothing blocks.
+// another one for the handlers of streams, from the first stream on. A thread that is the only one
+// to ask, and waits in get(), does the first one's work meanwhile. Copies of the handle share that
+// core; all of it is thread-safe and nothing blocks.
 #pragma once
 
 #include <valkeycache/future.hpp>
@@ -75,7 +76,8 @@ struct BedrockOptions {
   // Sent with each request (unsigned unless x-amz-*), after those of the library. Names and values
   // may not hold CR, LF or NUL.
   std::vector<std::pair<std::string, std::string>> headers = {};
-  // Asked before each attempt, on the client's thread: must not block.
+  // Asked before each attempt, on the client's thread or on one that waits for an answer: must not
+  // block.
   std::function<std::vector<std::pair<std::string, std::string>>()> header_callback = {};
 
   // A whole call with its retries; models take minutes for long answers.

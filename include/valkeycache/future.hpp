@@ -198,6 +198,13 @@ struct FutureAccess {
     return step.state_->context();
   }
 
+  // Whoever waits for it may work for it through this helper, which has to live as long as the
+  // promise's context. Before anybody can wait.
+  template <class T>
+  static void set_helper(const Future<T>& future, detail::WaitHelper* helper) noexcept {
+    future.state_->set_helper(helper);
+  }
+
   // then() without a future to follow, past the executor: f(Result<T>) is called once, on the
   // thread that completes the future, or here when it is ready. f must not throw.
   template <class T, class F>

@@ -84,11 +84,9 @@ namespace {
 thread_local KeepContinuations::Kept* keeping = nullptr;
 }
 
-KeepContinuations::KeepContinuations(Kept& kept) noexcept {
-  keeping = &kept;
-}
+KeepContinuations::KeepContinuations(Kept& kept) noexcept : outer_(std::exchange(keeping, &kept)) {}
 KeepContinuations::~KeepContinuations() {
-  keeping = nullptr;
+  keeping = outer_;
 }
 
 void run_or_keep(UniqueFunction<void()> work) noexcept {

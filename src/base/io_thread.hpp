@@ -31,6 +31,20 @@ class VALKEYCACHE_API AllSignalsBlocked {
   sigset_t before_;
 };
 
+// For a thread of the program's that does the library's work meanwhile: a SIGPIPE that its own
+// writes raise in the scope's life does not reach the program.
+class VALKEYCACHE_API SigPipeHeld {
+ public:
+  SigPipeHeld() noexcept;
+  ~SigPipeHeld();
+  SigPipeHeld(const SigPipeHeld&) = delete;
+  SigPipeHeld& operator=(const SigPipeHeld&) = delete;
+
+ private:
+  sigset_t before_;
+  bool pending_before_;
+};
+
 // At most 15 characters are shown by the system.
 VALKEYCACHE_API void name_this_thread(const char* name) noexcept;
 

@@ -99,7 +99,7 @@ Result<std::shared_ptr<BedrockCall>> BedrockCore::make_call(const ChatRequest& r
     return Error{
         .code = ErrorCode::timeout, .message = "the call was given no time", .retryable = true};
   }
-  auto call = std::make_shared<BedrockCall>(config_->context);
+  auto call = std::make_shared<BedrockCall>(loop_->context());
   call->invoke = request.is_invoke();
   call->target = model_target(config_->endpoint.base_path, model, operation);
   call->body = request.to_json();
@@ -134,6 +134,7 @@ Future<Completion> BedrockCore::complete(const ChatRequest& request, CallOptions
       make_call(request, request.is_invoke() ? invoke_operation : converse_operation, options);
   if (!made) return make_ready_future<Completion>(made.error());
   auto future = (*made)->promise.future();
+  FutureAccess::set_helper(future, loop_.get());
   submit(*made);
   return future;
 }

@@ -19,7 +19,6 @@ using Milliseconds = std::chrono::milliseconds;
 using Stage = BedrockCall::Stage;
 
 constexpr std::chrono::minutes clock_tolerance{4};  // the service takes five either way
-constexpr Milliseconds long_sleep = std::chrono::hours(1);
 constexpr Milliseconds slow_callback{10};
 constexpr std::chrono::seconds patience_with_provider{1};
 
@@ -107,6 +106,10 @@ BedrockLoop::BedrockLoop(std::shared_ptr<const BedrockConfig> config, BedrockSea
     : config_(std::move(config)),
       seams_(std::move(seams)),
       engine_(std::make_unique<HttpEngine>(http_settings(*config_), wake_)),
+      done_([this](void* owner, HttpResult result) {
+        auto& call = *static_cast<BedrockCall*>(owner);
+        guarded(call, [&] { on_done(call, std::move(result)); });
+      }),
       signer_(config_->region, "bedrock"),
       retry_policy_(config_->max_attempts, seams_.random ? seams_.random : own_random()) {}
 
@@ -116,98 +119,35 @@ void BedrockLoop::log(LogLevel level, const std::string& message) const noexcept
   report(config_->context->log, level, "bedrock", message);
 }
 
-// --- for all threads ----------------------------------------------------------------------------
-
-template <class F>
-void BedrockLoop::tell(F leave) {
-  {
-    const std::lock_guard lock(mutex_);
-    leave();
-    if (!std::exchange(asleep_, false)) return;
-  }
-  wake_.set();  // without the lock, which the loop wants first of all
-}
-
-template <class F>
-bool BedrockLoop::tell_if_open(F leave) {
-  bool open = false;
-  tell([&] {
-    open = !closed_;
-    if (open) leave();
-  });
-  return open;
-}
-
-bool BedrockLoop::submit(CallPointer call) {
-  return tell_if_open([&] { inbox_.submitted.push_back(std::move(call)); });
-}
-
-void BedrockLoop::cancel(CallPointer call) {
-  tell_if_open([&] { inbox_.cancelled.push_back(std::move(call)); });
-}
-
-void BedrockLoop::resume(CallPointer call) {
-  tell_if_open([&] { inbox_.resumed.push_back(std::move(call)); });
-}
-
-void BedrockLoop::deliver(Result<AwsCredentials> result) {
-  tell([&] {  // after close(), too: shut_down() may wait for it
-    inbox_.credentials = std::move(result);
-    changed_.notify_all();
-  });
-}
-
-void BedrockLoop::close() noexcept {
-  tell([&] { closed_ = inbox_.close = true; });
-}
-
-bool BedrockLoop::wait_until_over(Milliseconds timeout) {
-  std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, timeout, [this] { return over_; });
-}
-
-// --- the thread ---------------------------------------------------------------------------------
-
-void BedrockLoop::run() noexcept {
-  name_this_thread("vkc-bedrock");
-  const IoThreadScope io_thread;
+// Before its first turn.
+void BedrockLoop::begin() {
   if (config_->static_credentials) {
     credentials_ = CredentialsCache(*config_->static_credentials);
-  } else {
-    credentials_ = CredentialsCache(config_->provider,
-                                    [loop = weak_from_this()](Result<AwsCredentials> result) {
-                                      if (const auto alive = loop.lock())
-                                        alive->deliver(std::move(result));
-                                    });
+    return;
   }
-  const HttpEngine::Done done = [this](void* owner, HttpResult result) {
-    auto& call = *static_cast<BedrockCall*>(owner);
-    guarded(call, [&] { on_done(call, std::move(result)); });
-  };
-
-  while (!closing_) {
-    try {
-      turn(done);
-    } catch (...) {  // There is no memory; the calls that it hit end as abandoned.
-    }
-  }
-  shut_down();
+  credentials_ =
+      CredentialsCache(config_->provider, [loop = weak_from_this()](Result<AwsCredentials> result) {
+        if (const auto alive = loop.lock()) alive->deliver(std::move(result));
+      });
 }
 
-void BedrockLoop::turn(const HttpEngine::Done& done) {
-  read_inbox();
-  if (closing_) return;
-  start_queued();
-  engine_->run(done);
-  fire_timers();
-  start_queued();
-  sleep();
+void BedrockLoop::turn() noexcept {
+  try {
+    read_inbox();
+    if (closing_) return;
+    start_queued();
+    engine_->run(done_);
+    fire_timers();
+    start_queued();
+  } catch (...) {  // There is no memory; the calls that it hit end as abandoned.
+  }
 }
 
 void BedrockLoop::read_inbox() {
   Inbox inbox;
   take_inbox(inbox);
-  closing_ = inbox.close;
+  closing_ = closing_ || inbox.close;
+  for (auto& continuation : inbox.continuations) run_or_keep(std::move(continuation));
   for (const auto& call : inbox.submitted) accept(call);
   for (const auto& call : inbox.cancelled) {
     if (call->stage == Stage::submitted) continue;  // accept() will see to it
@@ -221,23 +161,16 @@ void BedrockLoop::read_inbox() {
 
 void BedrockLoop::take_inbox(Inbox& inbox) {
   const std::lock_guard lock(mutex_);
+  asleep_ = false;
   std::swap(inbox, inbox_);
 }
 
-void BedrockLoop::sleep() {
-  const auto now = std::chrono::steady_clock::now();
-  auto until = now + long_sleep;
-  if (!deadlines_.empty()) until = std::min(until, deadlines_.begin()->first);
-  if (!retry_timers_.empty()) until = std::min(until, retry_timers_.begin()->first);
-  if (!silence_timers_.empty()) until = std::min(until, silence_timers_.begin()->first);
-  {
-    const std::lock_guard lock(mutex_);
-    if (!inbox_.empty()) return;
-    asleep_ = true;
+BedrockLoop::SteadyTime BedrockLoop::next_time() const noexcept {
+  auto next = engine_->next_time();
+  for (const auto* timers : {&deadlines_, &retry_timers_, &silence_timers_}) {
+    if (!timers->empty()) next = std::min(next, timers->begin()->first);
   }
-  engine_->wait(std::chrono::ceil<Milliseconds>(until - now));
-  const std::lock_guard lock(mutex_);
-  asleep_ = false;
+  return next;
 }
 
 template <class F>
@@ -610,6 +543,7 @@ void BedrockLoop::shut_down() noexcept {
   // Nothing is submitted any more; what was, until just now, ends too.
   Inbox inbox;
   take_inbox(inbox);
+  for (auto& continuation : inbox.continuations) continuation();
   for (const auto& call : inbox.submitted) accept(call);
   finish_all();
   std::stop_source(config_->credentials_stop).request_stop();

@@ -1,12 +1,23 @@
-// The thread behind a BedrockClient: queue, attempts, retries and deadlines of all calls.
+// What is behind a BedrockClient: queue, attempts, retries and deadlines of all calls.
+//
+// Many threads: each leaves its calls in the inbox, and the client's thread carries them on. One
+// thread alone that waits for what it asked takes the helm and carries its call itself, which saves
+// two changes of thread, while the client's own thread only looks in now and then and takes over as
+// soon as another thread, a continuation or an idle moment asks for it.
 #pragma once
 
+#include <valkeycache/detail/future_state.hpp>
+
+#include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <vector>
 
 #include "aws/sigv4.hpp"
+#include "base/helm.hpp"
+#include "base/lone_caller.hpp"
 #include "bedrock/bedrock_call.hpp"
 #include "bedrock/bedrock_config.hpp"
 #include "bedrock/credentials_cache.hpp"
@@ -23,8 +34,9 @@ struct BedrockSeams {
 };
 
 // run() is the thread's life; submit(), cancel(), resume(), deliver() and close() are for all
-// threads and never block. Everything else belongs to the thread of run().
-class BedrockLoop : public std::enable_shared_from_this<BedrockLoop> {
+// threads and never block, help() is for those that wait. Everything else belongs to whoever holds
+// the helm.
+class BedrockLoop final : public WaitHelper, public std::enable_shared_from_this<BedrockLoop> {
  public:
   BedrockLoop(std::shared_ptr<const BedrockConfig> config, BedrockSeams seams);
   ~BedrockLoop();
@@ -32,6 +44,14 @@ class BedrockLoop : public std::enable_shared_from_this<BedrockLoop> {
   BedrockLoop& operator=(const BedrockLoop&) = delete;
 
   void run() noexcept;
+
+  void help(FutureCore& future, const TimePoint* deadline) noexcept override;
+  void helped() noexcept override;
+  void go_on_alone() noexcept override;
+  // Of the futures of calls. Keeps the loop's memory, so that they can ask it for help.
+  [[nodiscard]] std::shared_ptr<const CallbackContext> context() const {
+    return {shared_from_this(), config_->context.get()};
+  }
 
   // False once it is closed; the call is then left alone.
   bool submit(std::shared_ptr<BedrockCall> call);
@@ -55,10 +75,12 @@ class BedrockLoop : public std::enable_shared_from_this<BedrockLoop> {
     std::vector<CallPointer> cancelled;
     std::vector<CallPointer> resumed;
     std::optional<Result<AwsCredentials>> credentials;
+    KeepContinuations::Kept continuations;
     bool close = false;
 
     [[nodiscard]] bool empty() const noexcept {
-      return submitted.empty() && cancelled.empty() && resumed.empty() && !credentials && !close;
+      return submitted.empty() && cancelled.empty() && resumed.empty() && !credentials &&
+             continuations.empty() && !close;
     }
   };
 
@@ -68,10 +90,24 @@ class BedrockLoop : public std::enable_shared_from_this<BedrockLoop> {
   // The same, unless it takes no more: false.
   template <class F>
   bool tell_if_open(F leave);
-  void turn(const HttpEngine::Done& done);
+  // By the calling thread itself, if it is alone and may. True: taken.
+  bool submit_at_helm(const CallPointer& call) noexcept;
+  bool nothing_left_for_us();
+  // Ends the sleep of the client's thread, wherever it sleeps.
+  void rouse() noexcept;
+  void park(SteadyTime until, std::uint32_t seen) noexcept;
+  // Of the client's thread. False: others have it, and may keep it.
+  bool take_helm() noexcept;
+  void leave_helm(KeepContinuations::Kept kept, bool hand_over) noexcept;
+  // True: one may sleep, for what is told from now on wakes.
+  bool declare_asleep();
+
+  void begin();
+  // Does what can be done now.
+  void turn() noexcept;
   void read_inbox();
   void take_inbox(Inbox& inbox);
-  void sleep();
+  [[nodiscard]] SteadyTime next_time() const noexcept;
 
   void accept(const CallPointer& pointer);
   void enqueue(BedrockCall::Line::iterator before, const CallPointer& pointer);
@@ -111,8 +147,27 @@ class BedrockLoop : public std::enable_shared_from_this<BedrockLoop> {
   bool closed_ = false;  // takes no more
   bool over_ = false;    // run() has returned
 
+  // What the client's thread does between its turns.
+  enum class Watch : std::uint8_t {
+    sockets,  // as long as it needs to
+    often,    // looks in at what the callers do
+    seldom,   // the same; one of them has been at it for long
+  };
+  LoneCaller callers_{4};  // calls in a row; they are long
+  Helm helm_;
+  // Callers who wait carry the work on, and the client's thread stays out of their way. Changed
+  // under the helm.
+  std::atomic<bool> callers_steer_{false};
+  // The client's thread is to take over.
+  std::atomic<bool> take_over_{false};
+  std::atomic<Watch> watch_{Watch::sockets};
+  std::atomic<std::uint32_t> roused_{0};            // counts; where the client's thread parks
+  std::atomic<std::uint32_t> helms_of_callers_{0};  // counts
+
+  // Under the helm.
   WakeEvent wake_;
   std::unique_ptr<HttpEngine> engine_;
+  const HttpEngine::Done done_;
   SigV4Signer signer_;
   RetryPolicy retry_policy_;
   CredentialsCache credentials_;

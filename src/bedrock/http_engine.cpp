@@ -26,6 +26,10 @@ constexpr std::size_t streams_per_connection = 100;
 constexpr std::chrono::seconds patience_with_connections{1};
 constexpr std::chrono::milliseconds longest_wait = std::chrono::hours(1);
 
+std::chrono::milliseconds time_until(Clock::time_point then) noexcept {
+  return std::chrono::ceil<std::chrono::milliseconds>(then - Clock::now());
+}
+
 }  // namespace
 
 struct HttpEngine::Curl {
@@ -292,16 +296,21 @@ void HttpEngine::run(const Done& done) {
   curl_->reap(done);
 }
 
-void HttpEngine::wait(std::chrono::milliseconds timeout) {
+Clock::time_point HttpEngine::next_time() const noexcept {
   const auto now = Clock::now();
-  auto until = now + std::clamp(timeout, std::chrono::milliseconds(0), longest_wait);
-  if (curl_->timer) until = std::min(until, *curl_->timer);
-  if (curl_->may_start()) {
-    until = now;
-  } else if (!curl_->waiting.empty()) {
-    until = std::min(until, curl_->gate_until);
-  }
-  curl_->sockets.wait(std::chrono::ceil<std::chrono::milliseconds>(until - now), curl_->ready);
+  if (curl_->may_start()) return now;
+  auto next = now + longest_wait;
+  if (curl_->timer) next = std::min(next, *curl_->timer);
+  if (!curl_->waiting.empty()) next = std::min(next, curl_->gate_until);
+  return next;
+}
+
+void HttpEngine::wait(Clock::time_point until) {
+  curl_->sockets.wait(time_until(until), curl_->ready);
+}
+
+void HttpEngine::sleep(Clock::time_point until) const noexcept {
+  curl_->sockets.sleep(time_until(until));
 }
 
 std::string HttpEngine::library_version() {

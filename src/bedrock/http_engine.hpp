@@ -68,7 +68,7 @@ class HttpSink {
   ~HttpSink() = default;
 };
 
-// Of one thread.
+// Of one thread at a time.
 class HttpEngine {
  public:
   // Once per process, before the first engine; thread-safe. False where libcurl cannot be used.
@@ -107,8 +107,13 @@ class HttpEngine {
   using Done = std::function<void(void* owner, HttpResult result)>;
   void run(const Done& done);
 
-  // Blocks until a socket wants attention, the event is set, or the time is over.
-  void wait(std::chrono::milliseconds timeout);
+  // When run() is to be called at the latest, whatever happens.
+  [[nodiscard]] std::chrono::steady_clock::time_point next_time() const noexcept;
+  // Blocks until a socket wants attention, the event is set, or the time has come; run() goes on
+  // from there.
+  void wait(std::chrono::steady_clock::time_point until);
+  // The same for any thread, while others work with the engine; run() knows nothing of it.
+  void sleep(std::chrono::steady_clock::time_point until) const noexcept;
 
   // "libcurl/7.88.1 OpenSSL/3.0.11 ...".
   static std::string library_version();

@@ -7,6 +7,7 @@
 #include <new>
 #include <system_error>
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,6 +22,10 @@ std::uint64_t cookie_of(int socket) noexcept {
   std::uint64_t cookie = 0;
   socklen_t size = sizeof cookie;
   return getsockopt(socket, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
+}
+
+int whole_int(std::chrono::milliseconds timeout) noexcept {
+  return static_cast<int>(std::clamp<std::chrono::milliseconds::rep>(timeout.count(), 0, INT_MAX));
 }
 
 }  // namespace
@@ -97,11 +102,15 @@ bool SocketSet::tell(int socket, std::uint32_t events) noexcept {
   return errno == ENOENT && epoll_ctl(epoll_, EPOLL_CTL_ADD, socket, &event) == 0;
 }
 
+void SocketSet::sleep(std::chrono::milliseconds timeout) const noexcept {
+  pollfd entry{.fd = epoll_, .events = POLLIN, .revents = 0};
+  poll(&entry, 1, whole_int(timeout));
+}
+
 void SocketSet::wait(std::chrono::milliseconds timeout, std::vector<Ready>& ready) {
-  const auto time = std::clamp<std::chrono::milliseconds::rep>(timeout.count(), 0, INT_MAX);
   std::array<epoll_event, 64> events{};
   const int count =
-      epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), static_cast<int>(time));
+      epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), whole_int(timeout));
   for (int i = 0; i < count; ++i) {
     const auto& event = events[static_cast<std::size_t>(i)];
     if (event.data.fd == wake_) continue;

@@ -15,7 +15,7 @@
 namespace valkeycache::inline v0 {
 namespace detail {
 
-// Of one thread.
+// Of one thread at a time.
 class SocketSet {
  public:
   // Throws std::system_error where there are no descriptors left. `wake` has to outlive the set.
@@ -42,6 +42,8 @@ class SocketSet {
   };
   // Sleeps until a socket is ready, the event is set or the time is over, and adds what is ready.
   void wait(std::chrono::milliseconds timeout, std::vector<Ready>& ready);
+  // Sleeps likewise and leaves what is ready where it is. Of any thread, any number at a time.
+  void sleep(std::chrono::milliseconds timeout) const noexcept;
 
  private:
   // Of a socket that was announced.

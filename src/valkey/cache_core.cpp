@@ -14,34 +14,10 @@ namespace valkeycache::inline v0 {
 namespace detail {
 namespace {
 
-// How often in a row a thread must have asked before it is taken for the only one; and how long the
-// I/O thread leaves things to callers who have gone away with replies on the way.
-constexpr std::uint32_t alone_after = 32;
+// How long the I/O thread leaves things to callers who have gone away with replies on the way.
 constexpr std::chrono::milliseconds look_in_interval{1};
 // How late await_replies() may come back, roughly.
 constexpr std::chrono::milliseconds steering_patience{10};
-
-// The core whose helm this thread holds, without being its I/O thread.
-thread_local const CacheCore* steered = nullptr;
-
-// While it holds it: a log hook that is called meanwhile must not wait for the other thread, which
-// waits for the helm.
-class Steering {
- public:
-  explicit Steering(const CacheCore* core) noexcept : outer_(std::exchange(steered, core)) {}
-  ~Steering() { steered = outer_; }
-  Steering(const Steering&) = delete;
-  Steering& operator=(const Steering&) = delete;
-
- private:
-  const CacheCore* outer_;
-  IoThreadScope scope_;
-};
-
-const void* this_thread_mark() noexcept {
-  static thread_local char mark;
-  return &mark;
-}
 
 }  // namespace
 
@@ -111,7 +87,7 @@ void CacheCore::submit(Ref<Command> command, const std::stop_token& token) {
                              .retryable = true});
   }
   command->watch(token, *this);
-  note_submitter();
+  if (!callers_.note()) go_on_alone();
   auto verdict = submit_at_helm(command);
   if (!verdict) verdict = submit_to_inbox(command);
   if (*verdict == Verdict::full) {
@@ -131,26 +107,9 @@ bool CacheCore::over_limits(Backend::Load load, std::size_t bytes) const noexcep
          (load.commands > 0 && load.bytes + bytes > options_.max_queued_bytes);
 }
 
-void CacheCore::note_submitter() noexcept {
-  const auto* const me = this_thread_mark();
-  if (last_submitter_.load(std::memory_order_relaxed) != me) {
-    last_submitter_.store(me, std::memory_order_relaxed);
-    streak_.store(0, std::memory_order_relaxed);
-    if (callers_steer_.load(std::memory_order_acquire)) go_on_alone();
-    return;
-  }
-  const auto streak = streak_.load(std::memory_order_relaxed);
-  if (streak < alone_after) streak_.store(streak + 1, std::memory_order_relaxed);
-}
-
-bool CacheCore::alone() const noexcept {
-  return streak_.load(std::memory_order_relaxed) >= alone_after &&
-         last_submitter_.load(std::memory_order_relaxed) == this_thread_mark();
-}
-
 std::optional<CacheCore::Verdict> CacheCore::submit_at_helm(Ref<Command>& command) {
   // What this thread left in the inbox goes first.
-  if (!callers_steer_.load(std::memory_order_acquire) || !alone() ||
+  if (!callers_steer_.load(std::memory_order_acquire) || !callers_.alone() ||
       inbox_filled_.load(std::memory_order_relaxed) || !helm_.try_take()) {
     return std::nullopt;
   }
@@ -240,7 +199,7 @@ void CacheCore::close() noexcept {
   take_over_.store(true, std::memory_order_release);
   poller_.wake();
   // On a thread that the other one would wait for.
-  if (thread_.get_id() == std::this_thread::get_id() || steered == this) {
+  if (thread_.get_id() == std::this_thread::get_id() || Steering::steers(this)) {
     thread_.detach();
   } else {
     thread_.join();
@@ -320,7 +279,7 @@ bool CacheCore::take_inbox() {
 
 bool CacheCore::declare_asleep() {
   const std::lock_guard lock(mutex_);
-  if (!inbox_.empty() || (closing_ && steered == this)) return false;
+  if (!inbox_.empty() || (closing_ && Steering::steers(this))) return false;
   const auto load = backend_->load();
   taken_ = {load.commands, load.bytes};
   asleep_ = true;
@@ -337,8 +296,8 @@ std::optional<SteadyTime> CacheCore::next_time() const {
 
 void CacheCore::help(FutureCore& future, const SteadyTime* deadline) noexcept {
   if (forked()) return;
-  if (!alone()) return go_on_alone();
-  if (steered || !helm_.try_take()) return;
+  if (!callers_.alone()) return go_on_alone();
+  if (Steering::steers_any() || !helm_.try_take()) return;
   if (take_over_.load(std::memory_order_acquire) || !backend_->steerable()) {
     helm_.release();
     return;
@@ -393,7 +352,7 @@ void CacheCore::help(FutureCore& future, const SteadyTime* deadline) noexcept {
 }
 
 void CacheCore::helped() noexcept {
-  if (steered != this) poller_.wake();
+  if (!Steering::steers(this)) poller_.wake();
 }
 
 void CacheCore::go_on_alone() noexcept {

@@ -18,10 +18,11 @@
 #include <thread>
 #include <vector>
 
+#include "base/helm.hpp"
+#include "base/lone_caller.hpp"
 #include "valkey/backend.hpp"
 #include "valkey/command.hpp"
 #include "valkey/counters.hpp"
-#include "valkey/helm.hpp"
 #include "valkey/poller.hpp"
 
 namespace valkeycache::inline v0 {
@@ -97,9 +98,6 @@ class CacheCore final : public CancelSink,
   std::optional<Verdict> submit_at_helm(Ref<Command>& command);
   Verdict submit_to_inbox(Ref<Command>& command);
   [[nodiscard]] bool over_limits(Backend::Load load, std::size_t bytes) const noexcept;
-  // Keeps count of how long the calling thread has been the only one.
-  void note_submitter() noexcept;
-  [[nodiscard]] bool alone() const noexcept;
 
   // --- of whoever holds the helm ---
   // Does what can be done now. True when the cache is to be closed.
@@ -135,9 +133,7 @@ class CacheCore final : public CancelSink,
   // There is something in the inbox; a hint for those who do not hold the lock.
   std::atomic<bool> inbox_filled_{false};
 
-  // Who asked last, and how often in a row.
-  std::atomic<const void*> last_submitter_{nullptr};
-  std::atomic<std::uint32_t> streak_{0};
+  LoneCaller callers_{32};  // calls in a row
 
   Helm helm_;
   // Callers that wait carry the work on, and the I/O thread stays out of their way. Changed under

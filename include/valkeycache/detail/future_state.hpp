@@ -219,7 +219,7 @@ class FutureState : public FutureCore {
 };
 
 // While one lives, what is published on this thread does not run continuations here: they belong to
-// the library's own thread, or to an executor, and are kept for it. Not nested.
+// the library's own thread, or to an executor, and are kept for it. An inner one goes first.
 class VALKEYCACHE_API KeepContinuations {
  public:
   using Kept = std::vector<UniqueFunction<void()>>;
@@ -227,6 +227,9 @@ class VALKEYCACHE_API KeepContinuations {
   ~KeepContinuations();
   KeepContinuations(const KeepContinuations&) = delete;
   KeepContinuations& operator=(const KeepContinuations&) = delete;
+
+ private:
+  Kept* const outer_;
 };
 // Runs it, or keeps it where that is asked for.
 VALKEYCACHE_API void run_or_keep(UniqueFunction<void()> work) noexcept;

@@ -1,4 +1,4 @@
-// The helm: who holds it carries the backend's work on, the I/O thread or a caller that waits.
+// The helm: who holds it carries a client's work on, the I/O thread or a caller that waits.
 #pragma once
 
 #include <atomic>
