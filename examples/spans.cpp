@@ -2,6 +2,8 @@
 // observer makes spans, and the program prints them once the calls are over.
 #include <valkeycache/cached_llm.hpp>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <iomanip>
@@ -45,7 +47,19 @@ std::string attribute(std::string_view name, std::int64_t number) {
          R"("}})";
 }
 
+template <std::size_t size>
+std::string hex(const std::array<std::uint8_t, size>& bytes) {
+  std::string text;
+  for (const auto byte : bytes) {
+    text += "0123456789abcdef"[byte >> 4];
+    text += "0123456789abcdef"[byte & 15];
+  }
+  return text;
+}
+
 std::string span_of(const CallRecord& call) {
+  const auto& parent = call.trace_parent;
+  const bool has_parent = parent != TraceParent{};
   auto attributes = attribute("gen_ai.request.model", call.model);
   attributes += ',' + attribute("gen_ai.usage.input_tokens", call.usage.input_tokens);
   attributes += ',' + attribute("gen_ai.usage.output_tokens", call.usage.output_tokens);
@@ -53,11 +67,12 @@ std::string span_of(const CallRecord& call) {
   attributes += ',' + attribute("valkeycache.key", call.key_id);
   if (call.source) attributes += ',' + attribute("valkeycache.source", to_string(*call.source));
   if (call.error) attributes += ',' + attribute("error.type", to_string(*call.error));
-  return R"({"traceId":")" + random_hex(32) + R"(","spanId":")" + random_hex(16) + R"(","name":")" +
-         (call.refresh ? "refresh" : "ask") + R"(","kind":3,"startTimeUnixNano":)" +
-         nanoseconds(call.start) + R"(,"endTimeUnixNano":)" + nanoseconds(call.end) +
-         R"(,"status":{"code":)" + (call.error ? "2" : "1") + R"(},"attributes":[)" + attributes +
-         "]}";
+  return R"({"traceId":")" + (has_parent ? hex(parent.trace_id) : random_hex(32)) +
+         R"(","parentSpanId":")" + (has_parent ? hex(parent.span_id) : "") + R"(","spanId":")" +
+         random_hex(16) + R"(","name":")" + (call.refresh ? "refresh" : "ask") +
+         R"(","kind":3,"startTimeUnixNano":)" + nanoseconds(call.start) + R"(,"endTimeUnixNano":)" +
+         nanoseconds(call.end) + R"(,"status":{"code":)" + (call.error ? "2" : "1") +
+         R"(},"attributes":[)" + attributes + "]}";
 }
 
 }  // namespace
@@ -77,10 +92,14 @@ int main() {
   const auto model = make_text_llm({.model = "echo-1", .scope = "local"},
                                    [](const ChatRequest&) { return std::string("Hello!"); });
   const CachedLlm llm{cache, model, options};
+  // The span of the request that is being served, in which the program asks.
+  const TraceParent parent{.trace_id = {0x4b, 0xf9, 0x2f, 0x35}, .span_id = {0x00, 0xf0, 0x67}};
   for (int i = 0; i < 2; ++i) {
-    llm.ask("Say hello.").get().value();
+    llm.ask("Say hello.", {.trace_parent = parent}).get().value();
     cache.flush(5s).get().value();
   }
+  // There is nothing to ask.
+  if (const auto refused = llm.ask(" ").get()) return 1;
 
   const std::lock_guard lock(mutex);
   std::cout << R"({"resourceSpans":[{"resource":{"attributes":[)"

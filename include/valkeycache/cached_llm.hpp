@@ -107,12 +107,12 @@ struct CachedLlmAdvanced {
   // Keys: see KeyOptions. A key_model different from the model's own id shares entries with Python
   // services only in EntryFormat::langgraph; otherwise each overwrites the other's (a warning says
   // so).
-  KeyOptions key = {};
+  KeyOptions key = {};  // default: the guide's keys, which whoever knows a prompt can compute
   // How entries are written, and which are read; those in the other format count as misses. The
   // standard one holds whole answers, usage and MACs, but means nothing to the Python ValkeyCache.
   EntryFormat format = EntryFormat::standard;
 
-  // Of ask(prompt). The guide's.
+  // Of ask(prompt), and part of its key. The guide's: answers vary, and the first is everybody's.
   double temperature = 0.7;
 
   // Only requests of temperature 0 are cached. The others, and those that say no temperature, pass
@@ -123,11 +123,12 @@ struct CachedLlmAdvanced {
   bool store_max_tokens = false;
   // Answers that call tools are stored too; default: no, since toolUseIds repeat.
   bool store_tool_use = false;
-  // A longer entry is not stored.
+  // A longer entry is not stored (rejected_too_large), so that one answer cannot take a million
+  // others' room.
   std::size_t max_entry_bytes = std::size_t{1} << 20;
 
-  // The most that a lookup may delay an answer; until the first connection stands, connect_timeout
-  // longer.
+  // The most that a lookup may delay an answer: a Valkey that hangs costs each call a tenth of a
+  // second until the breaker opens. Until the first connection stands it is connect_timeout longer.
   std::chrono::milliseconds command_timeout{100};
   std::chrono::milliseconds connect_timeout{250};
   // How long a store may take. Nobody waits for it.
@@ -182,7 +183,8 @@ struct CachedLlmAdvanced {
   // error is the call's.
   std::chrono::milliseconds stale_if_error{0};
   // A refresh takes a lease for so long, and extends it while the model is asked. One that brings
-  // no entry leaves a mark for so long: nobody refreshes that key meanwhile.
+  // no entry leaves a mark for so long: nobody refreshes that key meanwhile, so that a model in
+  // trouble is asked once in ten seconds for each key that is stale.
   std::chrono::milliseconds refresh_lease{std::chrono::seconds(10)};
   // Refreshes under way in this process at one time; stale hits beyond leave theirs to later ones.
   std::size_t max_refreshes = 64;
@@ -208,10 +210,12 @@ struct CachedLlmAdvanced {
 struct CachedLlmOptions {
   // Unset: the cache's own default.
   Ttl ttl = {};
-  // For every call but those with cache_only: ask the model anyway, store the answer.
+  // For every call but those with cache_only: ask the model anyway, store the answer. Default: what
+  // is there is the answer.
   bool refresh = false;
-  // For every call: look up, but store nothing.
+  // For every call: look up, but store nothing. Default: what may be stored is.
   bool no_store = false;
+  // Empty: every answer that is whole, safe to repeat and short enough is stored.
   AdmissionPredicate predicate = {};
   CachedLlmAdvanced advanced = {};
 };
@@ -234,6 +238,8 @@ struct AskOptions {
   std::optional<std::chrono::milliseconds> timeout = {};
   // Triggered: the call ends with ErrorCode::cancelled, likewise.
   std::stop_token stop_token = {};
+  // For the observer, which gets it in its record. Neither sent nor stored. Default: no parent.
+  TraceParent trace_parent = {};
 };
 
 // Counters since construction, read one by one, so not a consistent cut. With nothing under way:

@@ -4,6 +4,7 @@
 #include <valkeycache/llm.hpp>
 #include <valkeycache/result.hpp>
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +19,13 @@ enum class AnswerSource : std::uint8_t;
 enum class CacheStatus : std::uint8_t;
 enum class BypassReason : std::uint8_t;
 
+// A caller's span, by its ids in W3C's Trace Context and in OpenTelemetry. Zeros: none.
+struct TraceParent {
+  std::array<std::uint8_t, 16> trace_id{};
+  std::array<std::uint8_t, 8> span_id{};
+  friend bool operator==(const TraceParent&, const TraceParent&) = default;
+};
+
 // A call that has ended. Its views are valid only while the observer runs.
 struct CallRecord {
   std::chrono::system_clock::time_point start = {};  // the end's time less the duration
@@ -30,6 +38,7 @@ struct CallRecord {
   std::optional<ErrorCode> cache_error = {};  // why the cache could not be used
   std::optional<ErrorCode> model_error = {};  // why a stale entry is the answer of a miss
   std::optional<BypassReason> bypass_reason = {};
+  TraceParent trace_parent = {};  // AskOptions::trace_parent
   // No caller's: the refresh behind a stale hit, from its beginning to the model's answer.
   bool refresh = false;
   // 16 hex digits: of the key's HMAC where KeyOptions::secret is set, else good within this process
@@ -55,9 +64,9 @@ struct CallRecord {
 using CallObserver = std::function<void(const CallRecord&)>;
 
 // The record as one line of JSON, without a newline. Members: start_ns and end_ns (Unix time),
-// duration_ms, source, cache_status, error, cache_error, model_error, bypass_reason, refresh, key,
-// model, usage, avoided_usage, cost, avoided_cost, currency, request_bytes, response_bytes, age_ms;
-// what is none, or false, is left out.
+// duration_ms, source, cache_status, error, cache_error, model_error, bypass_reason, trace_id,
+// parent_span_id (both in hex), refresh, key, model, usage, avoided_usage, cost, avoided_cost,
+// currency, request_bytes, response_bytes, age_ms; what is none, empty or false is left out.
 VALKEYCACHE_API std::string json_line(const CallRecord& record);
 
 // An observer that gives each call's line to `sink`, under the same rules.

@@ -100,8 +100,10 @@ void Call::finish(Result<CachedAnswer> result) noexcept {
 
 // Claimed, not yet published.
 void Call::record(Result<CachedAnswer> result) noexcept {
-  CallFacts facts{
-      .started = started_, .model = shared_->identity.model, .refresh = refresh_ != nullptr};
+  CallFacts facts{.started = started_,
+                  .model = shared_->identity.model,
+                  .trace_parent = options_.trace_parent,
+                  .refresh = refresh_ != nullptr};
   if (request_) {
     facts.key = &request_->key;
     facts.model = model_name();
@@ -568,24 +570,30 @@ void Call::store(const Completion& completion) {
     return not_stored();
   }
   // The lease is kept until this is known: what failed is no entry to wait for.
-  std::shared_ptr<Lease> held;
-  if (const auto lease = std::exchange(lease_, nullptr)) held = std::move(lease->held);
+  auto held = lease_ ? lease_->held : nullptr;
+  lease_.reset();
   auto refresh = refresh_ ? self() : Ref<Call>();
-  FutureAccess::on_ready(
-      store_bytes(*core, std::move(bytes), ttl),
-      [shared = shared_, refresh = std::move(refresh),
-       held = std::move(held)](const Result<bool>& stored) {
-        shared->pending_stores.fetch_sub(1, std::memory_order_relaxed);
-        if (stored) {
-          (*stored ? shared->counters.stored : shared->counters.of(Rejection::superseded)).add();
-          shared->breaker.succeeded();
-        } else {
-          shared->counters.store_errors.add();
-          shared->cache_failed(stored.error(), judge_store(stored.error()));
-        }
-        if (refresh && !stored) refresh->rest_from_refreshing();
-        if (held) held->release(stored ? Lease::Outcome::stored : Lease::Outcome::not_stored);
-      });
+  Future<bool> storing;
+  try {
+    storing = store_bytes(*core, std::move(bytes), ttl);
+  } catch (...) {  // no memory
+    Promise<bool> promise;
+    promise.set(error_of(ErrorCode::overloaded, "there is no memory for the store"));
+    storing = promise.future();
+  }
+  FutureAccess::on_ready(std::move(storing), [shared = shared_, refresh = std::move(refresh),
+                                              held = std::move(held)](const Result<bool>& stored) {
+    shared->pending_stores.fetch_sub(1, std::memory_order_relaxed);
+    if (stored) {
+      (*stored ? shared->counters.stored : shared->counters.of(Rejection::superseded)).add();
+      shared->breaker.succeeded();
+    } else {
+      shared->counters.store_errors.add();
+      shared->cache_failed(stored.error(), judge_store(stored.error()));
+    }
+    if (refresh && !stored) refresh->rest_from_refreshing();
+    if (held) held->release(stored ? Lease::Outcome::stored : Lease::Outcome::not_stored);
+  });
 }
 
 // False: something else stands there by now, and stays. Only leases care.

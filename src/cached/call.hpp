@@ -136,6 +136,13 @@ class Call final : public FlightNode {
   void try_lease(std::shared_ptr<CachedLlmCore> core);
   void lease_tried(const Result<bool>& taken,
                    Result<std::vector<Result<std::optional<std::string>>>> found);
+  // False: it is pointless, somebody in the flight cannot wait that long.
+  bool pause_for(std::chrono::milliseconds pause);
+  // Ends the pause, if it is still this one.
+  bool end_pause(Clock::rep until) noexcept;
+  // By a follower: its patience ends within the pause.
+  void hurry(Call& leading);
+  void hurried() noexcept;
   void give_up_lease(std::shared_ptr<CachedLlmCore> core);
   void found_by_lease(Entry entry);
   void release_lease(Lease::Outcome outcome) noexcept;
@@ -218,6 +225,7 @@ class Call final : public FlightNode {
   std::unique_ptr<StaleEntry> stale_;     // the same, but good enough if the model fails
   std::unique_ptr<Refresh> refresh_;      // this is one
   std::unique_ptr<LeaseWait> lease_;
+  std::atomic<Clock::rep> pauses_until_{0};  // between two looks at another's lease; 0: does not
   bool near_looked_ = false;
   NearHit near_;           // found, but not decoded yet
   bool flies_ = false;     // set before it joins

@@ -28,6 +28,7 @@ bool Call::join_flight() {
   const auto leading = shared_->flights.join(*this);
   if (!leading) return false;
   static_cast<Call&>(*leading).somebody_follows();
+  hurry(static_cast<Call&>(*leading));
   watch();
   if (reader) reader->wake();
   // Its answer may have come before it was watched.
@@ -103,7 +104,7 @@ void Call::take_over(Call& leading, std::shared_ptr<CachedLlmCore> core) noexcep
       default:
         counters.misses.add();
     }
-    if (core && lease_ && lease_->waits) return try_lease(std::move(core));
+    if (core && lease_ && !lease_->held) return try_lease(std::move(core));
     ask_model(std::move(core));
   });
 }

@@ -34,11 +34,7 @@ bool Call::leases() const noexcept {
 // After a lookup that found nothing.
 void Call::take_lease(std::shared_ptr<CachedLlmCore> core) {
   if (!core) return ask_model(nullptr);
-  lease_ =
-      std::make_unique<LeaseWait>(LeaseWait{.key = lease_key_of(request_->key),
-                                            .token = random_hex(),
-                                            .until = Clock::now() + lease_life(shared_->advanced()),
-                                            .held = {}});
+  lease_ = std::make_unique<LeaseWait>(shared_, lease_key_of(request_->key));
   watch_once();
   try_lease(std::move(core));
 }
@@ -73,10 +69,7 @@ void Call::try_lease(std::shared_ptr<CachedLlmCore> core) {
 void Call::lease_tried(const Result<bool>& taken,
                        Result<std::vector<Result<std::optional<std::string>>>> found) {
   auto core = core_.lock();
-  if (core && taken && *taken) {
-    lease_->held = Lease::hold(core, lease_->key, lease_->token, shared_->advanced().lease);
-    lease_->waits = false;
-  }
+  lease_->tried(taken, shared_->advanced().lease);
   const Error* error = nullptr;
   if (!taken) {
     error = &taken.error();
@@ -113,12 +106,43 @@ void Call::lease_tried(const Result<bool>& taken,
 
   const auto pause = jittered(lease_->pause);
   lease_->pause = std::min(lease_->pause * 2, longest_pause);
-  const auto until = std::min(lease_->until, shared_->flights.patience_of(*this));
-  if (Clock::now() + pause >= until) return give_up_lease(std::move(core));
+  if (Clock::now() + pause >= lease_->until) return give_up_lease(std::move(core));
   core.reset();
-  const bool waits = shared_->timer.after(
-      pause, [call = self()] { call->guarded([&] { call->try_lease(call->core_.lock()); }); });
-  if (!waits) give_up_lease(core_.lock());
+  if (!pause_for(pause)) give_up_lease(core_.lock());
+}
+
+bool Call::pause_for(std::chrono::milliseconds pause) {
+  const auto end = Clock::now() + pause;
+  const auto until = end.time_since_epoch().count();
+  pauses_until_.store(until);
+  const bool waits = shared_->timer.after(pause, [call = self(), until] {
+    if (!call->end_pause(until)) return;
+    call->guarded([&] { call->try_lease(call->core_.lock()); });
+  });
+  // Who joins from now on sees the pause; who has joined is seen here.
+  if (waits && end < shared_->flights.patience_of(*this)) return true;
+  return !end_pause(until);
+}
+
+bool Call::end_pause(Clock::rep until) noexcept {
+  return pauses_until_.compare_exchange_strong(until, 0);
+}
+
+void Call::hurry(Call& leading) {
+  const auto until = leading.pauses_until_.load();
+  if (until == 0 || patience.time_since_epoch().count() >= until) return;
+  const auto rest = std::chrono::floor<std::chrono::milliseconds>(patience - Clock::now());
+  shared_->timer.after(std::max(rest, std::chrono::milliseconds::zero()),
+                       [call = self()] { call->hurried(); });
+}
+
+void Call::hurried() noexcept {
+  const auto leader = shared_->flights.leader_of(*this);
+  if (!leader) return;
+  auto& leading = static_cast<Call&>(*leader);
+  const auto until = leading.pauses_until_.load();
+  if (until == 0 || !leading.end_pause(until)) return;
+  leading.guarded([&] { leading.give_up_lease(leading.core_.lock()); });
 }
 
 void Call::give_up_lease(std::shared_ptr<CachedLlmCore> core) {

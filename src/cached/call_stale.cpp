@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/crypto.hpp"
 #include "cached/call.hpp"
 #include "cached/call_errors.hpp"
 #include "cached/freshness.hpp"
@@ -72,8 +71,7 @@ void Call::refresh_behind(const Entry& entry, std::string_view bytes) noexcept {
 }
 
 void Call::take_refresh_lease(const CachedLlmCore& core) {
-  lease_ = std::make_unique<LeaseWait>(
-      LeaseWait{.key = lease_key_of(request_->key), .token = random_hex(), .held = {}});
+  lease_ = std::make_unique<LeaseWait>(shared_, lease_key_of(request_->key));
   watch_once();
   const auto& advanced = shared_->advanced();
   const CallOptions options{.timeout = advanced.store_timeout};
@@ -100,11 +98,9 @@ void Call::look_again(Result<bool> taken, const CallOptions& options) {
 
 void Call::refresh_lease_tried(const Result<bool>& taken, const Result<std::optional<Ttl>>& left) {
   auto core = core_.lock();
-  if (!core) return finish(error_closed());
   const auto& advanced = shared_->advanced();
-  if (taken && *taken) {
-    lease_->held = Lease::hold(core, lease_->key, lease_->token, advanced.refresh_lease);
-  }
+  lease_->tried(taken, advanced.refresh_lease);
+  if (!core) return finish(error_closed());
   if (!taken || !left) {
     const auto& error = taken ? left.error() : taken.error();
     shared_->cache_failed(error, judge_store(error));

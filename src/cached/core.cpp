@@ -58,6 +58,7 @@ CachedLlmCore::CachedLlmCore(ValkeyCache cache, std::shared_ptr<Llm> model,
       model_(std::move(model)),
       shared_(make_shared_part(cache_, model_, std::move(options))) {
   const auto& advanced = shared_->advanced();
+  shared_->held_leases.open(cache_, {.timeout = advanced.store_timeout});
   const auto& alias = advanced.key.key_model;
   if (!alias.empty() && alias != shared_->identity.model &&
       advanced.format == EntryFormat::standard) {
@@ -75,7 +76,7 @@ CachedLlmCore::~CachedLlmCore() {
   } else {
     shared_->timer.close();
     shared_->watchdog.close();
-    shared_->held_leases.give_back(cache_, {.timeout = shared_->advanced().store_timeout});
+    shared_->held_leases.close();
   }
 }
 

@@ -67,7 +67,6 @@ Ref<FlightNode> Flights::join(Node& node) {
     (other->last ? other->last->after : other->first) = &node;
     other->last = &node;
     ++other->waiting;
-    other->patience = std::min(other->patience, node.patience);
     if (node.reader && other->heard_by_all) node.reader->attach(other->heard_by_all);
     node.add_ref();
     return Ref<Node>::share(other);
@@ -82,7 +81,16 @@ Ref<FlightNode> Flights::join(Node& node) {
 
 std::chrono::steady_clock::time_point Flights::patience_of(const Node& leader) {
   const std::lock_guard lock(shard_of(leader).mutex);
-  return leader.patience;
+  auto patience = leader.departed ? std::chrono::steady_clock::time_point::max() : leader.patience;
+  for (const auto* node = leader.first; node; node = node->after) {
+    patience = std::min(patience, node->patience);
+  }
+  return patience;
+}
+
+Ref<FlightNode> Flights::leader_of(const Node& follower) {
+  const std::lock_guard lock(shard_of(follower).mutex);
+  return Ref<Node>::share(follower.follows);
 }
 
 std::stop_source Flights::stop_of(const Node& node) {
@@ -179,7 +187,6 @@ Flights::HandedOver Flights::hand_over(Node& leader,
   next->waiting = 1;
   for (auto* node = next->first; node; node = node->after) {
     node->follows = next;
-    next->patience = std::min(next->patience, node->patience);
     ++next->waiting;
   }
   next->role = Node::Role::leading;

@@ -28,8 +28,7 @@ struct FlightNode : FutureState<CachedAnswer> {
 
   Sha256Digest flight_key{};  // set before join(), like the kind
   std::uint8_t flight_kind = 0;
-  // Until when it would wait for another process to ask, set before join(); the leader's is that of
-  // the one in its flight who can wait the least.
+  // Until when it would wait for another process to ask, set before join().
   std::chrono::steady_clock::time_point patience = std::chrono::steady_clock::time_point::max();
 
   Role role = Role::none;
@@ -82,8 +81,11 @@ class Flights {
   // Ends the leader's flight. Its followers, if it still had any.
   Chain land(Node& leader) noexcept;
 
-  // The flight's, which it leads; its own, where it leads none.
+  // Of the one who can wait the least of those who wait in the leader's flight; its own, where it
+  // leads none.
   std::chrono::steady_clock::time_point patience_of(const Node& leader);
+  // Of a follower; none when it follows nobody any more.
+  Ref<Node> leader_of(const Node& follower);
 
   // Takes those followers out of the flight that pass the test.
   Chain take_if(Node& leader, bool (*wanted)(const Node&) noexcept) noexcept;

@@ -1,28 +1,64 @@
 #include "cached/held_leases.hpp"
 
+#include "cached/lease.hpp"
+
 namespace valkeycache::inline v0 {
 namespace detail {
 
+void HeldLeases::open(const ValkeyCache& cache, const CallOptions& options) {
+  const std::lock_guard lock(mutex_);
+  cache_ = &cache;
+  options_ = options;
+}
+
 void HeldLeases::add(const std::string& token, const CacheKey& key) {
   const std::lock_guard lock(mutex_);
-  keys_.emplace(token, key);
+  if (cache_) keys_.emplace(token, key);
 }
 
-void HeldLeases::remove(const std::string& token) noexcept {
+std::optional<Future<bool>> HeldLeases::extend(const std::string& token,
+                                               std::chrono::milliseconds time) {
   const std::lock_guard lock(mutex_);
-  keys_.erase(token);
+  const auto found = keys_.find(token);
+  if (found == keys_.end()) return std::nullopt;
+  return cache_->expire_if(found->second, token, time, {.timeout = time});
 }
 
-void HeldLeases::give_back(const ValkeyCache& cache, const CallOptions& options) noexcept {
-  std::map<std::string, CacheKey> keys;
-  {
-    const std::lock_guard lock(mutex_);
-    keys.swap(keys_);
-  }
+template <class Send>
+void HeldLeases::take(const std::string& token, Send send) noexcept {
+  const std::lock_guard lock(mutex_);
+  const auto found = keys_.find(token);
+  if (found == keys_.end()) return;
   try {
-    for (const auto& [token, key] : keys) cache.erase_if(key, token, options);
+    send(found->second);
+  } catch (...) {  // no memory: it ends by itself
+  }
+  keys_.erase(found);
+}
+
+void HeldLeases::forget(const std::string& token) noexcept {
+  take(token, [](const CacheKey&) {});
+}
+
+void HeldLeases::give_back(const std::string& token) noexcept {
+  take(token, [&](const CacheKey& key) { cache_->erase_if(key, token, options_); });
+}
+
+void HeldLeases::give_back_marked(const std::string& token,
+                                  std::chrono::milliseconds time) noexcept {
+  take(token, [&](const CacheKey& key) {
+    cache_->replace_if(key, token, std::string(lease_not_stored), time, options_);
+  });
+}
+
+void HeldLeases::close() noexcept {
+  const std::lock_guard lock(mutex_);
+  try {
+    for (const auto& [token, key] : keys_) cache_->erase_if(key, token, options_);
   } catch (...) {  // no memory: the others end by themselves
   }
+  keys_.clear();
+  cache_ = nullptr;
 }
 
 }  // namespace detail

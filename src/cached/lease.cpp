@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/crypto.hpp"
 #include "key/lease_name.hpp"
 
 namespace valkeycache::inline v0 {
@@ -13,18 +14,9 @@ CacheKey lease_key_of(const CacheKey& entry) {
   return CacheKey::raw(entry.namespaces(), entry.text() + std::string(lease_suffix)).value();
 }
 
-std::shared_ptr<Lease> Lease::hold(const std::shared_ptr<CachedLlmCore>& core, CacheKey key,
-                                   std::string token, std::chrono::milliseconds time) {
-  auto lease = std::make_shared<Lease>(core, std::move(key), std::move(token), time);
-  lease->shared_->held_leases.add(lease->token_, lease->key_);
-  return lease;
-}
-
-Lease::Lease(const std::shared_ptr<CachedLlmCore>& core, CacheKey key, std::string token,
+Lease::Lease(std::shared_ptr<CallShared> shared_part, std::string token,
              std::chrono::milliseconds time)
-    : core_(core),
-      shared_(core->shared()),
-      key_(std::move(key)),
+    : shared_(std::move(shared_part)),
       token_(std::move(token)),
       time_(time),
       end_(std::chrono::steady_clock::now() + lease_life(shared_->advanced())) {}
@@ -46,13 +38,13 @@ void Lease::schedule() {
 
 void Lease::beat() {
   if (over_.load() || std::chrono::steady_clock::now() >= end_) return;
-  const auto core = core_.lock();
-  if (!core) return;
   try {
-    FutureAccess::on_ready(core->cache().expire_if(key_, token_, time_, {.timeout = time_}),
-                           [weak = weak_from_this()](const Result<bool>& extended) {
+    auto extended = shared_->held_leases.extend(token_, time_);
+    if (!extended) return;
+    FutureAccess::on_ready(*std::move(extended),
+                           [weak = weak_from_this()](const Result<bool>& still_ours) {
                              // A lease that is lost stays so: the store finds that out.
-                             if (extended && !*extended) return;
+                             if (still_ours && !*still_ours) return;
                              const auto lease = weak.lock();
                              if (!lease) return;
                              try {
@@ -66,19 +58,33 @@ void Lease::beat() {
 
 void Lease::release(Outcome outcome) noexcept {
   if (over_.exchange(true)) return;
-  const auto core = core_.lock();
-  if (!core) return;  // it is given back with all the others
-  shared_->held_leases.remove(token_);
-  try {
-    const auto& cache = core->cache();
-    const CallOptions options{.timeout = shared_->advanced().store_timeout};
-    if (outcome == Outcome::not_stored) {
-      cache.replace_if(key_, token_, std::string(lease_not_stored), time_, options);
-    } else {
-      cache.erase_if(key_, token_, options);
-    }
-  } catch (...) {  // no memory: it ends by itself
+  if (outcome == Outcome::not_stored) {
+    shared_->held_leases.give_back_marked(token_, time_);
+  } else {
+    shared_->held_leases.give_back(token_);
   }
+}
+
+LeaseWait::LeaseWait(std::shared_ptr<CallShared> shared_part, CacheKey lease_key)
+    : key(std::move(lease_key)),
+      token(random_hex()),
+      until(std::chrono::steady_clock::now() + lease_life(shared_part->advanced())),
+      shared_(std::move(shared_part)) {
+  shared_->held_leases.add(token, key);
+}
+
+LeaseWait::~LeaseWait() {
+  if (held) return;
+  if (perhaps_taken_) {
+    shared_->held_leases.give_back(token);
+  } else {
+    shared_->held_leases.forget(token);
+  }
+}
+
+void LeaseWait::tried(const Result<bool>& taken, std::chrono::milliseconds time) {
+  perhaps_taken_ = perhaps_taken_ || (taken ? *taken : taken.error().maybe_applied);
+  if (taken && *taken) held = std::make_shared<Lease>(shared_, token, time);
 }
 
 }  // namespace detail

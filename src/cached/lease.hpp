@@ -19,7 +19,7 @@
 #include <string>
 #include <string_view>
 
-#include "cached/core.hpp"
+#include "cached/shared.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -34,15 +34,11 @@ inline std::chrono::milliseconds lease_life(const CachedLlmAdvanced& advanced) n
   return std::min<std::chrono::milliseconds>(advanced.lease_life, std::chrono::hours(24 * 365));
 }
 
-// Held until release(). Thread-safe.
+// Held from its making to release(). Owned by a shared pointer; thread-safe.
 class Lease : public std::enable_shared_from_this<Lease> {
  public:
-  // Of what was just taken, for `time`.
-  static std::shared_ptr<Lease> hold(const std::shared_ptr<CachedLlmCore>& core, CacheKey key,
-                                     std::string token, std::chrono::milliseconds time);
-  // Use hold().
-  Lease(const std::shared_ptr<CachedLlmCore>& core, CacheKey key, std::string token,
-        std::chrono::milliseconds time);
+  // Of what was just taken, for `time`; the shared part's held_leases knows the token.
+  Lease(std::shared_ptr<CallShared> shared_part, std::string token, std::chrono::milliseconds time);
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
   // Releases it, as after a failure.
@@ -63,23 +59,34 @@ class Lease : public std::enable_shared_from_this<Lease> {
   void beat();
   void schedule();
 
-  const std::weak_ptr<CachedLlmCore> core_;
   const std::shared_ptr<CallShared> shared_;
-  const CacheKey key_;
   const std::string token_;
   const std::chrono::milliseconds time_;
   const std::chrono::steady_clock::time_point end_;
   std::atomic<bool> over_{false};
 };
 
-// What a call that wants the lease knows.
-struct LeaseWait {
-  CacheKey key;
-  std::string token;
-  std::chrono::steady_clock::time_point until{};  // then it asks without
+// What a call that wants the lease knows, and what it may have of it.
+class LeaseWait {
+ public:
+  LeaseWait(std::shared_ptr<CallShared> shared_part, CacheKey lease_key);
+  LeaseWait(const LeaseWait&) = delete;
+  LeaseWait& operator=(const LeaseWait&) = delete;
+  // Gives back what may have been taken without its knowing.
+  ~LeaseWait();
+
+  // What came of SET NX, for `time`.
+  void tried(const Result<bool>& taken, std::chrono::milliseconds time);
+
+  const CacheKey key;
+  const std::string token;
+  const std::chrono::steady_clock::time_point until;  // then it asks without
   std::chrono::milliseconds pause{5};
-  bool waits = true;            // still polling
   std::shared_ptr<Lease> held;  // taken
+
+ private:
+  const std::shared_ptr<CallShared> shared_;
+  bool perhaps_taken_ = false;
 };
 
 }  // namespace detail

@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/crypto.hpp"
 #include "key/key_data.hpp"
 #include "key/log_id.hpp"
 
@@ -24,6 +25,7 @@ void tell(const CallShared& shared, const CallFacts& facts, const Result<CachedA
   record.start =
       record.end - std::chrono::duration_cast<std::chrono::system_clock::duration>(record.duration);
   record.model = facts.model;
+  record.trace_parent = facts.trace_parent;
   record.refresh = facts.refresh;
   record.currency = prices.currency;
   const auto* key = facts.key;
@@ -108,6 +110,10 @@ std::string json_line(const CallRecord& record) {
   if (record.cache_error) line["cache_error"] = to_string(*record.cache_error);
   if (record.model_error) line["model_error"] = to_string(*record.model_error);
   if (record.bypass_reason) line["bypass_reason"] = to_string(*record.bypass_reason);
+  if (record.trace_parent != TraceParent{}) {
+    line["trace_id"] = detail::hex(record.trace_parent.trace_id);
+    line["parent_span_id"] = detail::hex(record.trace_parent.span_id);
+  }
   if (record.refresh) line["refresh"] = true;
   if (!record.key_id.empty()) line["key"] = record.key_id;
   if (!record.model.empty()) line["model"] = record.model;

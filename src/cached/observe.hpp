@@ -15,6 +15,7 @@ struct CallFacts {
   std::chrono::steady_clock::time_point started;
   const CacheKey* key = nullptr;  // of a call that failed, as far as there is one
   std::string_view model = {};
+  TraceParent trace_parent = {};
   bool refresh = false;  // nobody's call: only the observer is told
 };
 

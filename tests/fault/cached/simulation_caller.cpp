@@ -148,11 +148,11 @@ void SimulationCaller::cancelled() {
   witness_.ended(expected, result, expected.timeout);
 }
 
-// About as long as the model takes. Who has little time tires of a lease, and asks beside its
-// holder: so this is of questions that only this process asks.
+// About as long as the model takes, or up to its slow times. Who has little time tires of a lease,
+// and asks beside its holder: so this is of questions that only this process asks.
 void SimulationCaller::impatient() {
   auto expected = expect(own_questions_ + static_cast<int>(below(own_questions)));
-  expected.timeout = milliseconds(5 + below(20));
+  expected.timeout = milliseconds(below(2) == 0 ? 5 + below(20) : 100 + below(2000));
   witness_.ended(
       expected,
       llm_.ask(simulation::prompt_of(expected.question), {.timeout = expected.timeout}).get(),

@@ -50,7 +50,7 @@ inline constexpr milliseconds model_timeout{15'000};
 inline constexpr milliseconds margin{sanitized ? 20'000 : 5'000};
 // ... which is not the rule: of those with less than `little_time` one in a hundred may be more
 // than `late` beyond it, with no sanitizer in the way.
-inline constexpr milliseconds little_time{100};
+inline constexpr milliseconds little_time{2'100};
 inline constexpr milliseconds late{250};
 
 // An outage is felt a little before, by stores that it cuts off, ...

@@ -285,6 +285,10 @@ TEST_F(FailingOpen, AFloodOfMissesAtOnceOntoADeadServerIsBoundedByItsQueue) {
       answers[i] = llm.ask("q" + std::to_string(i));
       most = std::max(most, cache.stats().in_flight);
     }
+    if (before) {
+      // An answer of 1,000 bytes for each call that has ended, and what each call itself takes.
+      EXPECT_LT(*heap_in_use(), *before + misses * 4096);
+    }
     for (auto& answer : answers) ASSERT_TRUE(ok(answer.get(patience)));
     EXPECT_EQ(llm.stats().cache_errors, misses);
     EXPECT_GE(cache.stats().overloaded, misses - misses / 2) << "or there was no flood";

@@ -94,7 +94,7 @@ TEST_F(CachedFreshness, CostsACommandOnlyWhereItIsAskedFor) {
   EXPECT_EQ(monitor.lines(), (Lines{"PTTL " + key, "GET " + key}));
 }
 
-TEST_F(CachedFreshness, TwoProcessesRefreshOnce) {
+TEST_F(CachedFreshness, TwoCachesRefreshOnce) {
   const auto here = open(), there = open();
   const auto first = over(here, soon_stale()), second = over(there, soon_stale());
   ASSERT_TRUE(ok(first.ask("q").get(patience)));

@@ -1,6 +1,8 @@
 // Every example, as a program of its own, against a real Valkey and the simulated Bedrock.
 #include <fstream>
+#include <map>
 #include <regex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -8,6 +10,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "support/bedrock/simulated_bedrock.hpp"
 #include "support/valkey/child_process.hpp"
@@ -24,6 +27,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
 using ::testing::Not;
 using ::testing::StartsWith;
 
@@ -223,10 +227,34 @@ TEST_F(Examples, UnitTestYourApp) {
 
 TEST_F(Examples, Spans) {
   const auto printed = run("spans");
-  EXPECT_THAT(printed, StartsWith(R"({"resourceSpans":[)"));
-  EXPECT_THAT(printed, HasSubstr(R"("key":"valkeycache.source","value":{"stringValue":"model"})"));
-  EXPECT_THAT(printed, HasSubstr(R"("key":"valkeycache.source","value":{"stringValue":"valkey"})"));
   EXPECT_THAT(printed, Not(HasSubstr("ello")));
+  const auto page = nlohmann::json::parse(printed);
+  const auto& spans = page.at("resourceSpans").at(0).at("scopeSpans").at(0).at("spans");
+  ASSERT_EQ(spans.size(), 3U);
+  std::set<std::string> ids;
+  std::vector<std::map<std::string, nlohmann::json>> attributes(spans.size());
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    const auto& span = spans[i];
+    EXPECT_THAT(span.at("traceId").get<std::string>(), MatchesRegex("[0-9a-f]{32}"));
+    EXPECT_THAT(span.at("spanId").get<std::string>(), MatchesRegex("[0-9a-f]{16}"));
+    EXPECT_TRUE(ids.insert(span.at("spanId")).second);
+    const auto start = std::stoll(span.at("startTimeUnixNano").get<std::string>());
+    const auto end = std::stoll(span.at("endTimeUnixNano").get<std::string>());
+    EXPECT_GT(start, 1'700'000'000'000'000'000);
+    EXPECT_LE(start, end);
+    for (const auto& one : span.at("attributes")) attributes[i][one.at("key")] = one.at("value");
+  }
+  EXPECT_EQ(attributes[0].at("valkeycache.source").at("stringValue"), "model");
+  EXPECT_EQ(attributes[1].at("valkeycache.source").at("stringValue"), "valkey");
+  EXPECT_EQ(attributes[2].at("error.type").at("stringValue"), "invalid_argument");
+  EXPECT_EQ(spans[0].at("status").at("code"), 1);
+  EXPECT_EQ(spans[2].at("status").at("code"), 2);
+  // Both in the caller's trace, below the caller's span.
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(spans[i].at("traceId"), "4bf92f35000000000000000000000000");
+    EXPECT_EQ(spans[i].at("parentSpanId"), "00f0670000000000");
+  }
+  EXPECT_EQ(spans[2].at("parentSpanId"), "");
 }
 
 const std::string on_the_loop =

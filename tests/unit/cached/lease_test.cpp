@@ -1,6 +1,7 @@
 // Leases between CachedLlms that share a cache, as processes do.
 #include <valkeycache/cached_llm.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -12,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "support/valkey/fake_server.hpp"
+#include "support/valkey/gate.hpp"
 #include "unit/cached/ask_support.hpp"
 
 namespace valkeycache {
@@ -285,7 +287,6 @@ TEST(Lease, AHurriedFollowerLeavesHalfOfItsOwnTimeToTheModel) {
   EXPECT_TRUE(ok(leading.get(patience)));
 }
 
-// The last of the hurried ones gone, the others wait on.
 TEST(Lease, WhoIsHandedAFlightHasThePatienceOfThoseWhoAreLeft) {
   const auto cache = fresh_cache();
   const auto model = FakeLlm::manual();
@@ -306,6 +307,59 @@ TEST(Lease, WhoIsHandedAFlightHasThePatienceOfThoseWhoAreLeft) {
   }
   model->answer(0, answer_of("theirs"));
   EXPECT_TRUE(ok(holding.get(patience)));
+}
+
+TEST(Lease, WhoHasLeftHurriesNobody) {
+  const auto cache = fresh_cache();
+  const auto model = FakeLlm::manual();
+  const auto first = cached(cache, model, leasing());
+  const auto second = cached(cache, model, leasing());
+  auto holding = first.ask("x");
+  ASSERT_TRUE(model->wait_for_calls(1));
+  auto patient = second.ask("x");
+  std::stop_source stop;
+  auto hurried = second.ask("x", {.timeout = 2s, .stop_token = stop.get_token()});
+  stop.request_stop();
+  EXPECT_TRUE(fails_with(hurried.get(patience), ErrorCode::cancelled));
+  // Each pause is half of the one before at the least, so that this is longer than his half.
+  const auto begin = std::chrono::steady_clock::now();
+  const auto looks = cache.stats().gets;
+  ASSERT_TRUE(wait_until([&] {
+    return cache.stats().gets > looks + 2 && std::chrono::steady_clock::now() > begin + 1500ms;
+  })) << "it looks on";
+  EXPECT_EQ(model->calls(), 1U);
+  model->answer(0, answer_of("theirs"));
+  EXPECT_EQ(patient.get(patience)->source, AnswerSource::shared);
+  EXPECT_TRUE(ok(holding.get(patience)));
+}
+
+// Whose half is over before the one who leads would look again.
+TEST(Lease, AFollowerInAGreatHurryEndsThePause) {
+  bool ended = false;
+  for (int attempt = 0; attempt < 10 && !ended; ++attempt) {
+    const auto cache = fresh_cache();
+    const auto model = FakeLlm::manual();
+    const auto first = cached(cache, model, leasing());
+    const auto second = cached(cache, model, leasing());
+    auto holding = first.ask("x");
+    ASSERT_TRUE(model->wait_for_calls(1));
+    auto patient = second.ask("x");
+    // Until it pauses for 125 ms at the least, and has just begun to.
+    for (int look = 0; look < 10; ++look) {
+      const auto looks = cache.stats().gets;
+      ASSERT_TRUE(wait_until([&] { return cache.stats().gets != looks; }));
+    }
+    const auto looks = cache.stats().gets;
+    auto hurried = second.ask("x", {.timeout = 100ms});
+    ASSERT_TRUE(model->wait_for_calls(2));
+    // A slow machine may have looked once more.
+    ended = cache.stats().gets == looks;
+    model->answer(1, answer_of("mine"));
+    EXPECT_EQ(patient.get(patience)->response, "mine");
+    model->answer(0, answer_of("theirs"));
+    EXPECT_TRUE(ok(holding.get(patience)));
+  }
+  EXPECT_TRUE(ended);
 }
 
 // There is no entry then, and nobody need wait for the next one in turn.
@@ -344,6 +398,62 @@ TEST(Lease, DestroyingGivesItBack) {
   EXPECT_TRUE(held(cache, second)) << "by the other one";
   model->answer(1, answer_of("b"));
   EXPECT_EQ(waiting.get(patience)->response, "b");
+}
+
+// Keeps the answer to SET back, and has the tokens that were sent.
+class SlowToLend {
+ public:
+  [[nodiscard]] std::string uri() const { return server_.uri(); }
+  void lend() { gate_.open(); }
+  [[nodiscard]] bool was_asked() const { return asked_.wait(); }
+  // The lease goes back by the token by which it was taken.
+  [[nodiscard]] bool gets_it_back() const { return back_.wait(); }
+
+ private:
+  std::string answer(const test::Command& command) {
+    if (command[0] == "GET") return "_\r\n";
+    if (command[0] == "SET" && command[1].ends_with(":lease")) {
+      token_ = command[2];
+      asked_.open();
+      gate_.wait();
+      return "+OK\r\n";
+    }
+    if (command[0] == "EVAL" || command[0] == "EVALSHA") {
+      if (std::find(command.begin(), command.end(), token_) != command.end()) back_.open();
+      return ":1\r\n";
+    }
+    return "+OK\r\n";
+  }
+
+  std::string token_;
+  test::Gate gate_, asked_, back_;
+  test::FakeServer server_{
+      test::answering([this](const test::Command& command) { return answer(command); })};
+};
+
+TEST(Lease, DestroyingGivesBackWhatIsBeingTaken) {
+  SlowToLend server;
+  const auto cache = ValkeyCache::open(server.uri()).value();
+  std::optional<CachedLlm> llm = cached(cache, FakeLlm::manual(), leasing());
+  auto answer = llm->ask("x");
+  ASSERT_TRUE(server.was_asked());
+  llm.reset();
+  server.lend();
+  EXPECT_TRUE(server.gets_it_back());
+  EXPECT_FALSE(answer.get(patience));
+}
+
+TEST(Lease, WhatMayHaveBeenTakenIsGivenBack) {
+  SlowToLend server;
+  const auto cache = ValkeyCache::open(server.uri()).value();
+  auto options = leasing();
+  options.advanced.command_timeout = 100ms;
+  const auto llm = cached(cache, FakeLlm::saying(answer_of("a")), options);
+  auto answer = llm.ask("x");
+  ASSERT_TRUE(server.was_asked());
+  EXPECT_EQ(answer.get(patience)->source, AnswerSource::model) << "it did not wait for that";
+  server.lend();
+  EXPECT_TRUE(server.gets_it_back());
 }
 
 TEST(Lease, DestroyingEndsThoseWhoWait) {

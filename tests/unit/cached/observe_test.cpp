@@ -150,6 +150,7 @@ TEST(Observe, LinesAreJsonWithTheMembersOfTheHeader) {
                              .cache_status = CacheStatus::error,
                              .error = ErrorCode::throttled,
                              .cache_error = ErrorCode::timeout,
+                             .trace_parent = {.trace_id = {0x4b, 0xf9}, .span_id = {0x00, 0xf0}},
                              .key_id = "0123456789abcdef",
                              .model = odd,
                              .usage = {.input_tokens = 1, .output_tokens = 2, .total_tokens = 3},
@@ -157,7 +158,9 @@ TEST(Observe, LinesAreJsonWithTheMembersOfTheHeader) {
                              .cost = 0.5,
                              .avoided_cost = 0.25,
                              .currency = "EUR"});
-  EXPECT_EQ(most.size(), 17U) << most;
+  EXPECT_EQ(most.size(), 19U) << most;
+  EXPECT_EQ(most.at("trace_id"), "4bf90000000000000000000000000000");
+  EXPECT_EQ(most.at("parent_span_id"), "00f0000000000000");
   EXPECT_EQ(most.at("source"), "shared");
   EXPECT_EQ(most.at("cache_status"), "error");
   EXPECT_EQ(most.at("error"), "throttled");
@@ -167,6 +170,20 @@ TEST(Observe, LinesAreJsonWithTheMembersOfTheHeader) {
   EXPECT_EQ(most.at("avoided_usage").at("input_tokens"), 4);
   EXPECT_EQ(most.at("cost"), 0.5);
   EXPECT_EQ(most.at("model"), "m\"\\\n\x01\xef\xbf\xbd\xc3\xa9");
+}
+
+TEST(Observe, ACallBearsItsCallersSpan) {
+  std::vector<TraceParent> parents;
+  CachedLlmOptions options;
+  options.advanced.observer = [&](const CallRecord& record) {
+    parents.push_back(record.trace_parent);
+  };
+  const auto llm = cached(fresh_cache(), FakeLlm::saying(answer_of("a")), options);
+  const TraceParent mine{.trace_id = {1, 2, 3}, .span_id = {4, 5}};
+  ASSERT_TRUE(ok(llm.ask("x", {.trace_parent = mine}).get()));
+  ASSERT_TRUE(ok(llm.ask("y").get()));
+  EXPECT_FALSE(llm.ask(" ", {.trace_parent = mine}).get());
+  EXPECT_EQ(parents, (std::vector<TraceParent>{mine, {}, mine}));
 }
 
 TEST(Observe, CallsEndedFromOutsideAreToldOnce) {

@@ -1,9 +1,12 @@
 // Answers as events: live, shared, and from an entry.
 #include <valkeycache/cached_llm.hpp>
 
+#include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <stdexcept>
 #include <stop_token>
 #include <string>
@@ -335,6 +338,56 @@ TEST(CachedStream, WhoHadHeardNothingHearsTheNextTryFromItsBeginning) {
   EXPECT_EQ(second.heard(), "b|");
   EXPECT_EQ(third.heard(), "b|");
   EXPECT_EQ(first.heard(), "");
+}
+
+// To try again would fail again.
+TEST(CachedStream, APermanentErrorIsEverybodysWhoeverHasHeardWhat) {
+  const auto model = std::make_shared<Talker>();
+  const auto cache = fresh_cache();
+  const auto llm = cached(cache, model);
+  Ear first, second;
+  auto leading = llm.stream(question(), first.handler());
+  model->say(0, "a");
+  auto listening = llm.stream(question(), second.handler());
+  auto waiting = llm.ask(question());
+  ASSERT_TRUE(first.hears("a|"));
+  ASSERT_TRUE(second.hears("a|"));
+  model->asked(0).promise.set(Error{.code = ErrorCode::access_denied, .message = "no"});
+  for (auto* const asked : {&leading, &listening, &waiting}) {
+    EXPECT_TRUE(fails_with(asked->get(patience), ErrorCode::access_denied));
+  }
+  EXPECT_EQ(model->calls(), 1U);
+  ASSERT_TRUE(settled(cache));
+  EXPECT_EQ(llm.stats().stored, 0U);
+  EXPECT_TRUE(adds_up(llm.stats()));
+}
+
+// What all may hear again and again has to be kept: so it has an end.
+TEST(CachedStream, WhatIsLongerThanMayBeKeptIsAnErrorAndNotStored) {
+  const auto model = std::make_shared<Talker>();
+  const auto cache = fresh_cache();
+  const auto llm = cached(cache, model);
+  std::atomic<std::size_t> heard{0};
+  auto answer =
+      llm.stream(question(), [&](const StreamEvent& event) { heard += event.text.size(); });
+  const StreamEvent piece{.type = Type::text_delta, .text = std::string(1 << 20, 'x')};
+  std::size_t told = 0;
+  bool refused = false;
+  for (; told < 64 && !refused; ++told) {
+    try {
+      model->asked(0).tell(piece);
+    } catch (const std::bad_alloc&) {
+      refused = true;
+    }
+  }
+  EXPECT_TRUE(refused);
+  EXPECT_LE(told, 33U) << "MiB";
+  EXPECT_GE(told, 31U);
+  model->asked(0).promise.set(Error{.code = ErrorCode::callback_failed, .message = "the handler"});
+  EXPECT_TRUE(fails_with(answer.get(patience), ErrorCode::too_large));
+  EXPECT_LE(heard, std::size_t{32} << 20);
+  ASSERT_TRUE(settled(cache));
+  EXPECT_EQ(llm.stats().stored, 0U);
 }
 
 TEST(CachedStream, DeadlinesAndTheEndOfTheCachedLlm) {
