@@ -1,4 +1,4 @@
-// https: who is trusted, and how old its TLS may be.
+// https: who is trusted. For how old its TLS may be, see old_tls_test.cpp.
 #include <string>
 
 #include <gtest/gtest.h>
@@ -89,19 +89,6 @@ TEST_F(BedrockTlsHttp1, AServerWithoutHttp2HasAConnectionForEachCall) {
   EXPECT_TRUE(ok(first.get()));
   EXPECT_TRUE(ok(second.get()));
   EXPECT_TRUE(ok(bedrock.stream(ChatRequest("c"), [](const StreamEvent&) {}).get()));
-}
-
-class BedrockOldTls : public BedrockTls {
- protected:
-  BedrockOldTls() : BedrockTls({.old_tls = true}) {}
-};
-
-TEST_F(BedrockOldTls, IsRefused) {
-  auto bedrock = client(trusting());
-  const auto answer = ask(bedrock);
-  EXPECT_TRUE(fails_with(answer, ErrorCode::transport));
-  EXPECT_FALSE(answer.error().maybe_applied);
-  EXPECT_EQ(server_.calls(), 0u);
 }
 
 struct HasForeignCertificate {
