@@ -90,10 +90,18 @@ TEST(ServiceError, TypeIsFoundWhereverItStands) {
 }
 
 TEST(ServiceError, TheModelsOwnFailureMayPass) {
-  EXPECT_TRUE(
-      error_of(424, "ModelErrorException", R"({"originalStatusCode":500})").error.retryable);
-  EXPECT_FALSE(
-      error_of(424, "ModelErrorException", R"({"originalStatusCode":400})").error.retryable);
+  const auto may_pass = [](const std::string& body) {
+    return error_of(424, "ModelErrorException", body).error.retryable;
+  };
+  EXPECT_TRUE(may_pass(R"({"originalStatusCode":500})"));
+  EXPECT_FALSE(may_pass(R"({"originalStatusCode":400})"));
+  // What is no status is none, however often it is said.
+  std::string again = "{\"originalStatusCode\":500";
+  for (int i = 0; i < 8; ++i) again += ",\"originalStatusCode\":400";
+  EXPECT_FALSE(may_pass(again + "}"));
+  for (const auto* odd : {"1e9", "\"x\"", "\"500\"", "[6]", "9999999999999", "-500", "null"}) {
+    EXPECT_FALSE(may_pass(std::string("{\"originalStatusCode\":") + odd + "}")) << odd;
+  }
 }
 
 TEST(ServiceError, WhatMayHaveBeenPaidForSaysSo) {
