@@ -213,6 +213,19 @@ TEST_F(BedrockFaults, AnswersOverTheLimitAreCutOff) {
   EXPECT_EQ(server_.calls(), 2u);
 }
 
+TEST_F(BedrockFaults, AnErrorOverTheLimitIsStillThatError) {
+  auto limited = options();
+  limited.max_response_bytes = 1000;
+  auto bedrock = client(limited);
+  const std::string page(5000, 'x');
+  server_.add_fault(faults::error(503, "ServiceUnavailableException", page));
+  server_.add_fault(faults::error(400, "ValidationException", page));
+  const auto answer = ask(bedrock);
+  EXPECT_TRUE(refused(answer, ErrorCode::invalid_request, "ValidationException"));
+  EXPECT_EQ(answer.error().http_status, 400);
+  EXPECT_EQ(server_.calls(), 2u) << "the first one was tried again";
+}
+
 // --- clock --------------------------------------------------------------------------------------
 
 TEST_F(BedrockFaults, ASkewedClockIsCorrectedOnce) {
