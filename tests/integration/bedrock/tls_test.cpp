@@ -100,7 +100,7 @@ TEST_F(BedrockTls, PlainHttpToATlsPortFails) {
   auto plain = options();
   plain.endpoint.replace(0, 5, "http");
   auto bedrock = client(plain);
-  EXPECT_FALSE(ask(bedrock).has_value());
+  EXPECT_TRUE(fails_with(ask(bedrock), ErrorCode::transport));
   EXPECT_EQ(server_.calls(), 0u);
 }
 
