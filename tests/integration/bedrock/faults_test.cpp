@@ -384,6 +384,28 @@ TEST_F(BedrockRenewal, ACallThatMayNotTryAgainRenewsForTheNext) {
   EXPECT_EQ(server_.calls(), 3u);
 }
 
+// Gives keys that are soon to be renewed, and after that none.
+class FailingProvider : public AwsCredentialsProvider {
+ public:
+  Result<AwsCredentials> credentials() override {
+    if (asked++ > 0) return Error{.code = ErrorCode::credentials, .message = "hunter2"};
+    return AwsCredentials{.access_key_id = simulated_access_key,
+                          .secret_access_key = simulated_secret_key,
+                          .expires = std::chrono::system_clock::now() + 4min};
+  }
+  std::atomic<int> asked{0};
+};
+
+TEST_F(BedrockRenewal, ThatFailsEarlyIsToldOfWhileTheOldOnesServe) {
+  const auto provider = std::make_shared<FailingProvider>();
+  auto bedrock = client_with(provider);
+  EXPECT_TRUE(ok(ask(bedrock)));
+  EXPECT_TRUE(wait_until([this] { return log_.count("the old ones serve on") > 0; }));
+  EXPECT_TRUE(ok(ask(bedrock)));
+  EXPECT_GE(provider->asked, 2);
+  EXPECT_EQ(log_.count("hunter2"), 0u);
+}
+
 TEST_F(BedrockRenewal, ManyCallsAskTheProviderOnce) {
   const auto provider = std::make_shared<CountingProvider>();
   auto bedrock = client_with(provider);

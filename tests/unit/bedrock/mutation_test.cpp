@@ -16,13 +16,13 @@ using valkeycache::test::expect_holds;
 TEST(Mutations, EventStreams) {
   const auto samples = corpus_of("event_stream");
   ASSERT_FALSE(samples.empty());
-  expect_holds(valkeycache_fuzz::check_event_stream, samples, 6000);
+  expect_holds(valkeycache_fuzz::check_event_stream, samples, 3000);
 }
 
 TEST(Mutations, Responses) {
   const auto samples = corpus_of("response");
   ASSERT_FALSE(samples.empty());
-  expect_holds(valkeycache_fuzz::check_response, samples, 20000);
+  expect_holds(valkeycache_fuzz::check_response, samples, 10000);
 }
 
 }  // namespace
