@@ -223,7 +223,7 @@ TEST_F(BedrockStreams, FailuresBeforeTheFirstEventAreThoseOfComplete) {
 }
 
 TEST_F(BedrockStreams, ACleanEndBeforeTheMessagesStopIsNoAnswer) {
-  for (const std::size_t frames : {0, 1, 3}) {
+  for (const std::size_t frames : {0u, 1u, 3u}) {
     Seen seen;
     auto bedrock = client();
     server_.add_fault(faults::stream_ends_after(frames));
@@ -285,7 +285,7 @@ TEST_F(BedrockStreams, ConnectionsThatBreakAreNoEnd) {
 }
 
 TEST_F(BedrockStreams, AWrongChecksumIsAnError) {
-  for (const std::size_t frame : {0, 3}) {
+  for (const std::size_t frame : {0u, 3u}) {
     Seen seen;
     auto bedrock = client();
     server_.add_fault(faults::in_stream({.corrupt = frame}));
