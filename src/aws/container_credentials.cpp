@@ -28,39 +28,6 @@ bool is_printable(std::string_view text) noexcept {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
 }
 
-struct Place {
-  std::string url;
-  bool bypass_proxy = true;
-};
-
-Result<Place> place_of(const SourceContext& context) {
-  const auto bad = [](std::string_view name, std::string_view what) {
-    return Error{.code = ErrorCode::credentials,
-                 .message = std::string(name).append(" ").append(what)};
-  };
-  if (const auto path = variable(context.environment, relative_variable)) {
-    if (!path->starts_with('/') || !is_printable(*path)) {
-      return bad(relative_variable, "is not a path that begins with /");
-    }
-    return Place{context.container_host + *path};
-  }
-  const auto url = variable(context.environment, full_variable).value_or("");
-  const auto query = std::min(url.find('?'), url.size());
-  const auto endpoint = parse_endpoint(std::string_view(url).substr(0, query));
-  if (!endpoint) return bad(full_variable, "cannot be used: " + endpoint.error().message);
-  if (!is_printable(url) || url.find('#') != std::string::npos) {
-    return bad(full_variable, "holds a character that a URL may not hold");
-  }
-  const bool is_known =
-      std::find(known_hosts.begin(), known_hosts.end(), endpoint->host) != known_hosts.end();
-  if (!endpoint->is_https() && !endpoint->is_loopback() && !is_known) {
-    return bad(full_variable,
-               "is plain http to a host that is neither this machine nor one of "
-               "the addresses of ECS and EKS");
-  }
-  return Place{url, is_known || endpoint->is_loopback()};
-}
-
 // "" where none is set.
 Result<std::string> token_of(const Environment& environment) {
   std::string token;
@@ -92,13 +59,41 @@ Result<std::string> token_of(const Environment& environment) {
 
 }  // namespace
 
+Result<ContainerPlace> container_place(const SourceContext& context) {
+  const auto bad = [](std::string_view name, std::string_view what) {
+    return Error{.code = ErrorCode::credentials,
+                 .message = std::string(name).append(" ").append(what)};
+  };
+  if (const auto path = variable(context.environment, relative_variable)) {
+    if (!path->starts_with('/') || !is_printable(*path)) {
+      return bad(relative_variable, "is not a path that begins with /");
+    }
+    return ContainerPlace{context.container_host + *path};
+  }
+  const auto url = variable(context.environment, full_variable).value_or("");
+  const auto query = std::min(url.find('?'), url.size());
+  const auto endpoint = parse_endpoint(std::string_view(url).substr(0, query));
+  if (!endpoint) return bad(full_variable, "cannot be used: " + endpoint.error().message);
+  if (!is_printable(url) || url.find('#') != std::string::npos) {
+    return bad(full_variable, "holds a character that a URL may not hold");
+  }
+  const bool is_known =
+      std::find(known_hosts.begin(), known_hosts.end(), endpoint->host) != known_hosts.end();
+  if (!endpoint->is_https() && !endpoint->is_loopback() && !is_known) {
+    return bad(full_variable,
+               "is plain http to a host that is neither this machine nor one of "
+               "the addresses of ECS and EKS");
+  }
+  return ContainerPlace{url, is_known || endpoint->is_loopback()};
+}
+
 SourceAnswer container_credentials(const SourceContext& context) {
   if (!variable(context.environment, relative_variable) &&
       !variable(context.environment, full_variable)) {
     return nothing("neither " + std::string(relative_variable) + " nor " +
                    std::string(full_variable) + " is set");
   }
-  auto place = place_of(context);
+  auto place = container_place(context);
   if (!place) return refusal(place.error().message);
   const auto token = token_of(context.environment);
   if (!token) return refusal(token.error().message);

@@ -26,35 +26,6 @@ int number_of(const Environment& environment, std::string_view name, int otherwi
   return number && *number >= 1 ? std::min(*number, largest) : otherwise;
 }
 
-// The service's address, without a slash at its end.
-Result<std::string> metadata_address(const SourceContext& context) {
-  const auto loaded = ProfileFiles::load(context.environment);
-  const auto profile = choose_profile(context.profile, context.environment);
-  const auto setting = [&](std::string_view variable_name, std::string_view setting_name) {
-    auto value = variable(context.environment, variable_name);
-    if (!value && loaded) value = loaded->setting(profile.name, setting_name);
-    return value.value_or("");
-  };
-  const auto url = setting("AWS_EC2_METADATA_SERVICE_ENDPOINT", "ec2_metadata_service_endpoint");
-  if (!url.empty()) {
-    const auto endpoint = parse_endpoint(url);
-    if (endpoint) return endpoint->url();
-    return Error{.code = ErrorCode::credentials,
-                 .message =
-                     "AWS_EC2_METADATA_SERVICE_ENDPOINT, or the profile's "
-                     "ec2_metadata_service_endpoint, cannot be used: " +
-                     endpoint.error().message};
-  }
-  const auto mode = to_lower(
-      setting("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ec2_metadata_service_endpoint_mode"));
-  if (mode.empty() || mode == "ipv4") return std::string("http://169.254.169.254");
-  if (mode == "ipv6") return std::string("http://[fd00:ec2::254]");
-  return Error{.code = ErrorCode::credentials,
-               .message =
-                   "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE, or the profile's setting, is neither "
-                   "IPv4 nor IPv6"};
-}
-
 // A conversation with the service: a session token, then what is asked.
 class MetadataSession {
  public:
@@ -131,7 +102,7 @@ struct Asked {
 };
 
 Asked ask(const SourceContext& context) {
-  auto place = metadata_address(context);
+  auto place = instance_metadata_address(context);
   if (!place) return {refusal(place.error().message)};
   MetadataSession session(context, *std::move(place),
                           number_of(context.environment, "AWS_METADATA_SERVICE_NUM_ATTEMPTS",
@@ -166,6 +137,34 @@ void extend(AwsCredentials& credentials) {
 
 }  // namespace
 
+Result<std::string> instance_metadata_address(const SourceContext& context) {
+  const auto loaded = ProfileFiles::load(context.environment);
+  const auto profile = choose_profile(context.profile, context.environment);
+  const auto setting = [&](std::string_view variable_name, std::string_view setting_name) {
+    auto value = variable(context.environment, variable_name);
+    if (!value && loaded) value = loaded->setting(profile.name, setting_name);
+    return value.value_or("");
+  };
+  const auto url = setting("AWS_EC2_METADATA_SERVICE_ENDPOINT", "ec2_metadata_service_endpoint");
+  if (!url.empty()) {
+    const auto endpoint = parse_endpoint(url);
+    if (endpoint) return endpoint->url();
+    return Error{.code = ErrorCode::credentials,
+                 .message =
+                     "AWS_EC2_METADATA_SERVICE_ENDPOINT, or the profile's "
+                     "ec2_metadata_service_endpoint, cannot be used: " +
+                     endpoint.error().message};
+  }
+  const auto mode = to_lower(
+      setting("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ec2_metadata_service_endpoint_mode"));
+  if (mode.empty() || mode == "ipv4") return std::string("http://169.254.169.254");
+  if (mode == "ipv6") return std::string("http://[fd00:ec2::254]");
+  return Error{.code = ErrorCode::credentials,
+               .message =
+                   "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE, or the profile's setting, is neither "
+                   "IPv4 nor IPv6"};
+}
+
 SourceAnswer instance_credentials(const SourceContext& context) {
   if (is_disabled(context)) return nothing("AWS_EC2_METADATA_DISABLED is true");
   auto asked = ask(context);
@@ -191,7 +190,7 @@ CredentialsSource instance_source(SourceContext context) {
 
 std::string instance_region(const SourceContext& context) {
   if (is_disabled(context)) return {};
-  auto place = metadata_address(context);
+  auto place = instance_metadata_address(context);
   if (!place) return {};
   MetadataSession session(context, *std::move(place), 1);
   if (!session.open().empty()) return {};

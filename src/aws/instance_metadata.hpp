@@ -19,11 +19,13 @@ struct InstanceMemory {
   std::optional<AwsCredentials> last = {};
 };
 
-// Where the service is: AWS_EC2_METADATA_SERVICE_ENDPOINT, else the profile's
-// ec2_metadata_service_endpoint, else the fixed address that AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE
-// (or the profile's setting), "IPv4" or "IPv6", chooses. AWS_EC2_METADATA_DISABLED=true switches it
-// off. AWS_METADATA_SERVICE_TIMEOUT (seconds for an attempt, 1) and
-// AWS_METADATA_SERVICE_NUM_ATTEMPTS (4) are read too. No proxy is used.
+// Where the service is, without a slash at its end: AWS_EC2_METADATA_SERVICE_ENDPOINT, else the
+// profile's ec2_metadata_service_endpoint, else the fixed address that
+// AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE (or the profile's setting), "IPv4" or "IPv6", chooses.
+Result<std::string> instance_metadata_address(const SourceContext& context);
+
+// AWS_EC2_METADATA_DISABLED=true switches it off. AWS_METADATA_SERVICE_TIMEOUT (seconds for an
+// attempt, 1) and AWS_METADATA_SERVICE_NUM_ATTEMPTS (4) are read too. No proxy is used.
 //
 // A service that does not answer, or answers with what has ended, does not stop a program that it
 // has served before: the last credentials go on for another five to ten minutes, again and again,

@@ -172,7 +172,8 @@ Result<BedrockConfig> resolve_options(BedrockOptions options, const Environment&
                        ? std::move(options.ca_file)
                        : around.look_up("AWS_CA_BUNDLE", "ca_bundle").value_or("");
   if (!config.ca_file.empty() && !is_readable(config.ca_file)) {
-    return error_invalid("ca_file (or AWS_CA_BUNDLE): " + config.ca_file + " cannot be read");
+    return error_invalid("ca_file (or AWS_CA_BUNDLE, or the profile's ca_bundle): " +
+                         config.ca_file + " cannot be read");
   }
   if (auto error = resolve_auth(config, options, around)) return *std::move(error);
   // The region is part of each signature, a custom endpoint or not.

@@ -72,7 +72,8 @@ std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user)
   state.last_sign_of_life = Clock::now();
   if (state.sink && state.response.status == 200) return to_sink(exchange, {data, bytes});
   if (bytes > exchange.max_response_bytes - body.size()) {
-    state.too_large = true;
+    // An error is told by its head: a long one is cut off, and still that error.
+    state.too_large = state.response.status < 400;
     return 0;
   }
   try {

@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "base/ascii.hpp"
+#include "base/number.hpp"
 #include "bedrock/json_members.hpp"
 
 namespace valkeycache::inline v0 {
@@ -34,8 +35,8 @@ ErrorBody read_error_body(std::string_view body) {
       append_string_value(code, raw);
     } else if (name == "__type") {
       append_string_value(type, raw);
-    } else if (name == "originalStatusCode" && raw.size() == 3) {
-      for (const char c : raw) found.original_status = found.original_status * 10 + (c - '0');
+    } else if (name == "originalStatusCode") {
+      found.original_status = parse_number<int>(raw).value_or(0);
     }
     return true;
   });

@@ -1,5 +1,6 @@
 // A client that finds its credentials by itself.
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -178,6 +179,23 @@ TEST_F(BedrockCredentials, ClosingEndsTheSearch) {
   }
   EXPECT_TRUE(fails_with(future.get(), ErrorCode::closed));
   EXPECT_EQ(services_.requests().size(), 1u);
+}
+
+TEST_F(BedrockCredentials, ClosingEndsACommand) {
+  const auto told = folder_.path() + "/pid";
+  static_cast<void>(file(".aws/config", "[default]\ncredential_process = echo $$ > " + told +
+                                            ".new; mv " + told + ".new " + told +
+                                            "; exec sleep 60\n"));
+  Future<Completion> future;
+  pid_t command = 0;
+  {
+    auto bedrock = searching_client();
+    future = bedrock.complete(ChatRequest("x"));
+    ASSERT_TRUE(wait_until([&] { return bool(std::ifstream(told) >> command); }));
+    EXPECT_EQ(kill(command, 0), 0);
+  }
+  EXPECT_TRUE(fails_with(future.get(), ErrorCode::closed));
+  EXPECT_TRUE(wait_until([&] { return kill(command, 0) != 0; }));
 }
 
 }  // namespace

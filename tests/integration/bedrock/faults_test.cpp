@@ -213,6 +213,35 @@ TEST_F(BedrockFaults, AnswersOverTheLimitAreCutOff) {
   EXPECT_EQ(server_.calls(), 2u);
 }
 
+TEST_F(BedrockFaults, AnErrorOverTheLimitIsStillThatError) {
+  auto limited = options();
+  limited.max_response_bytes = 1000;
+  auto bedrock = client(limited);
+  const std::string page(5000, 'x');
+  server_.add_fault(faults::error(503, "ServiceUnavailableException", page));
+  server_.add_fault(faults::error(400, "ValidationException", page));
+  const auto answer = ask(bedrock);
+  EXPECT_TRUE(refused(answer, ErrorCode::invalid_request, "ValidationException"));
+  EXPECT_EQ(answer.error().http_status, 400);
+  EXPECT_EQ(server_.calls(), 2u) << "the first one was tried again";
+}
+
+TEST_F(BedrockFaults, RedirectsAreNotFollowed) {
+  auto bedrock = client();
+  for (const int status : {301, 302, 303, 307, 308}) {
+    const SimulatedBedrock elsewhere;
+    auto fault = faults::error(status, "");
+    fault.headers.emplace_back("Location", elsewhere.url() + "/model/m/converse");
+    const auto before = server_.calls();
+    server_.add_fault(fault);
+    const auto answer = ask(bedrock);
+    EXPECT_TRUE(fails_with(answer, ErrorCode::invalid_response));
+    EXPECT_EQ(answer.error().http_status, status);
+    EXPECT_EQ(server_.calls() - before, 1u);
+    EXPECT_EQ(elsewhere.calls(), 0u) << "a signature is of no use there, a token all too much";
+  }
+}
+
 // --- clock --------------------------------------------------------------------------------------
 
 TEST_F(BedrockFaults, ASkewedClockIsCorrectedOnce) {
@@ -230,6 +259,13 @@ TEST_F(BedrockFaults, ASkewedClockIsCorrectedOnce) {
     EXPECT_TRUE(ok(ask(bedrock)));
     EXPECT_EQ(server.calls(), 5u) << "and can be taken back";
   }
+}
+
+TEST_F(BedrockFaults, ASkewedClockIsCorrectedForStreams) {
+  auto bedrock = client();
+  server_.set_clock_offset(3600s);
+  EXPECT_TRUE(ok(bedrock.stream(ChatRequest("x"), [](const StreamEvent&) {}).get()));
+  EXPECT_EQ(server_.calls(), 2u);
 }
 
 TEST_F(BedrockFaults, ASmallSkewNeedsNoCorrection) {
@@ -295,6 +331,23 @@ TEST_F(BedrockRenewal, ExpiredTokensAreRenewedOnce) {
   EXPECT_EQ(header_value(server_.requests().at(2).headers, "x-amz-security-token"), "token-2");
 }
 
+TEST_F(BedrockRenewal, StreamsRenewThemToo) {
+  const auto provider = std::make_shared<CountingProvider>();
+  auto bedrock = client_with(provider);
+  server_.expire_token("token-1");
+  int starts = 0;
+  const auto answer = bedrock
+                          .stream(ChatRequest("x"),
+                                  [&starts](const StreamEvent& event) {
+                                    starts += event.type == StreamEvent::Type::message_start;
+                                  })
+                          .get();
+  EXPECT_TRUE(ok(answer));
+  EXPECT_EQ(starts, 1);
+  EXPECT_EQ(provider->asked, 2);
+  EXPECT_EQ(server_.calls(), 2u);
+}
+
 TEST_F(BedrockRenewal, RenewalIsNotRepeatedForOneCall) {
   const auto provider = std::make_shared<CountingProvider>();
   auto bedrock = client_with(provider);
@@ -329,6 +382,28 @@ TEST_F(BedrockRenewal, ACallThatMayNotTryAgainRenewsForTheNext) {
   EXPECT_TRUE(ok(ask(bedrock)));
   EXPECT_EQ(provider->asked, 2);
   EXPECT_EQ(server_.calls(), 3u);
+}
+
+// Gives keys that are soon to be renewed, and after that none.
+class FailingProvider : public AwsCredentialsProvider {
+ public:
+  Result<AwsCredentials> credentials() override {
+    if (asked++ > 0) return Error{.code = ErrorCode::credentials, .message = "hunter2"};
+    return AwsCredentials{.access_key_id = simulated_access_key,
+                          .secret_access_key = simulated_secret_key,
+                          .expires = std::chrono::system_clock::now() + 4min};
+  }
+  std::atomic<int> asked{0};
+};
+
+TEST_F(BedrockRenewal, ThatFailsEarlyIsToldOfWhileTheOldOnesServe) {
+  const auto provider = std::make_shared<FailingProvider>();
+  auto bedrock = client_with(provider);
+  EXPECT_TRUE(ok(ask(bedrock)));
+  EXPECT_TRUE(wait_until([this] { return log_.count("the old ones serve on") > 0; }));
+  EXPECT_TRUE(ok(ask(bedrock)));
+  EXPECT_GE(provider->asked, 2);
+  EXPECT_EQ(log_.count("hunter2"), 0u);
 }
 
 TEST_F(BedrockRenewal, ManyCallsAskTheProviderOnce) {

@@ -190,7 +190,7 @@ TEST_F(BedrockHttp2, ServiceErrorsAreTheSame) {
 TEST_F(BedrockHttp2, GarbageIsNoAnswer) {
   auto bedrock = client(trusting());
   server_.add_fault(faults::raw("this is no HTTP/2 frame, not by any means"), 3);
-  EXPECT_FALSE(ask(bedrock).has_value());
+  EXPECT_TRUE(fails_with(ask(bedrock), ErrorCode::transport));
 }
 
 TEST_F(BedrockHttp2, TheEndOfTheClientEndsItsStreams) {

@@ -88,6 +88,23 @@ TEST_F(BedrockProxy, NotForThisMachine) {
   EXPECT_TRUE(proxy.requests().empty());
 }
 
+// What is not encrypted on its way to this machine would be read by the proxy.
+TEST_F(BedrockProxy, NotForATokenToThisMachineOverPlainHttp) {
+  const SimulatedBedrock plain({.bearer_token = "bedrock-api-key-EXAMPLE"});
+  const ConnectProxy proxy(plain.port());
+  const ScopedVariable variable("http_proxy", proxy.url());
+  const ScopedVariable for_all("all_proxy", proxy.url());
+  for (const auto& host : {"127.0.0.1", "localhost"}) {
+    auto near = options();
+    near.endpoint = std::string("http://") + host + ":" + std::to_string(plain.port());
+    near.bearer_token = "bedrock-api-key-EXAMPLE";
+    auto bedrock = client(near);
+    EXPECT_TRUE(ok(ask(bedrock, {.timeout = 20s}))) << host;
+  }
+  EXPECT_TRUE(proxy.requests().empty());
+  EXPECT_EQ(plain.stats().answers, 2u);
+}
+
 TEST_F(BedrockProxy, ARefusalIsNoAnswerOfBedrocks) {
   {
     const ConnectProxy proxy(server_.port(), 407);

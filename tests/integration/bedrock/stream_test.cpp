@@ -223,7 +223,7 @@ TEST_F(BedrockStreams, FailuresBeforeTheFirstEventAreThoseOfComplete) {
 }
 
 TEST_F(BedrockStreams, ACleanEndBeforeTheMessagesStopIsNoAnswer) {
-  for (const std::size_t frames : {0, 1, 3}) {
+  for (const std::size_t frames : {0u, 1u, 3u}) {
     Seen seen;
     auto bedrock = client();
     server_.add_fault(faults::stream_ends_after(frames));
@@ -285,7 +285,7 @@ TEST_F(BedrockStreams, ConnectionsThatBreakAreNoEnd) {
 }
 
 TEST_F(BedrockStreams, AWrongChecksumIsAnError) {
-  for (const std::size_t frame : {0, 3}) {
+  for (const std::size_t frame : {0u, 3u}) {
     Seen seen;
     auto bedrock = client();
     server_.add_fault(faults::in_stream({.corrupt = frame}));
@@ -296,22 +296,33 @@ TEST_F(BedrockStreams, AWrongChecksumIsAnError) {
 }
 
 TEST_F(BedrockStreams, WhatIsNoStreamIsAnError) {
-  const Fault cases[] = {
-      faults::with_body(R"({"output":1})"),
-      faults::with_body("", "application/vnd.amazon.eventstream"),
-      faults::with_body("garbage, and enough of it", "application/vnd.amazon.eventstream"),
-      faults::with_body(response_of(json::array({{{"text", "x"}}})).dump(), "text/html"),
-      faults::raw("HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\n"
-                  "x-amzn-ErrorType: ThrottlingException\r\nContent-Length: 0\r\n\r\n"),
+  const std::string event_stream = "application/vnd.amazon.eventstream";
+  struct Case {
+    const char* name;
+    Fault fault;
+    ErrorCode code;
   };
-  for (std::size_t i = 0; i < std::size(cases); ++i) {
-    SCOPED_TRACE(i);
-    auto fault = cases[i];
-    if (i == 0) fault.body = "{}";
-    const auto answer = stream_with(fault);
-    EXPECT_TRUE(fails_with(answer, {ErrorCode::invalid_response, ErrorCode::transport}));
+  const Case cases[] = {
+      {"JSON", faults::with_body("{}"), ErrorCode::invalid_response},
+      {"nothing", faults::with_body("", event_stream), ErrorCode::transport},
+      {"garbage", faults::with_body("garbage, and enough of it", event_stream),
+       ErrorCode::invalid_response},
+      {"the beginning of a frame",
+       faults::with_body(event_frame("x", "{}").substr(0, 11), event_stream), ErrorCode::transport},
+      {"HTML", faults::with_body(response_of(json::array({{{"text", "x"}}})).dump(), "text/html"),
+       ErrorCode::invalid_response},
+      {"an error's type",
+       faults::raw("HTTP/1.1 200 OK\r\nContent-Type: " + event_stream +
+                   "\r\nx-amzn-ErrorType: ThrottlingException\r\n"
+                   "Content-Length: 0\r\n\r\n"),
+       ErrorCode::invalid_response},
+  };
+  for (const auto& one : cases) {
+    SCOPED_TRACE(one.name);
+    EXPECT_TRUE(fails_with(stream_with(one.fault), one.code));
     EXPECT_EQ(seen_.count(), 0u);
   }
+  EXPECT_EQ(server_.calls(), std::size(cases)) << "none is tried again";
 }
 
 TEST_F(BedrockStreams, AStallEndsWithTheDeadline) {
@@ -360,14 +371,14 @@ TEST_F(BedrockStreams, OverTheLimitTheyAreCutOff) {
 TEST_F(BedrockStreams, HandlersRunOnAThreadOfTheirOwn) {
   auto bedrock = client();
   bool waits = true;
-  std::thread::id handler_thread;
+  std::string name;
   auto future = bedrock.stream(ChatRequest("x"), [&](const StreamEvent&) {
-    handler_thread = std::this_thread::get_id();
+    name = own_thread_name();
     // To wait there for another stream would be to wait for oneself.
     waits = !fails_with(bedrock.complete(ChatRequest("y")).get(), ErrorCode::would_deadlock);
   });
   EXPECT_TRUE(ok(future.get()));
-  EXPECT_NE(handler_thread, std::this_thread::get_id());
+  EXPECT_EQ(name, "vkc-stream");
   EXPECT_FALSE(waits);
 }
 
@@ -406,9 +417,7 @@ TEST_F(BedrockStreams, AnExecutorThatRunsInPlaceHoldsUpNoOtherCall) {
   Gate gate;
   std::string name;
   auto future = bedrock.stream(ChatRequest("x"), [&](const StreamEvent&) {
-    char own[16] = {};
-    pthread_getname_np(pthread_self(), own, sizeof own);
-    name = own;
+    name = own_thread_name();
     gate.wait();
   });
   EXPECT_TRUE(ok(ask(bedrock))) << "while the handler waits";

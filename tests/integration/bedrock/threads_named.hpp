@@ -6,6 +6,8 @@
 #include <fstream>
 #include <string>
 
+#include <pthread.h>
+
 namespace valkeycache::test {
 
 // How many threads of this process have the name.
@@ -18,6 +20,12 @@ inline std::size_t threads_named(const std::string& name) {
     found += line == name;
   }
   return found;
+}
+
+inline std::string own_thread_name() {
+  char name[16] = {};
+  pthread_getname_np(pthread_self(), name, sizeof name);
+  return name;
 }
 
 }  // namespace valkeycache::test

@@ -1,10 +1,12 @@
-// https: who is trusted, and how old its TLS may be.
+// https: who is trusted. For how old its TLS may be, see old_tls_test.cpp.
+#include <fstream>
 #include <string>
 
 #include <gtest/gtest.h>
 
 #include "integration/bedrock/bedrock_fixture.hpp"
 #include "integration/bedrock/certificate_files.hpp"
+#include "support/valkey/child_process.hpp"
 
 namespace valkeycache::test {
 namespace {
@@ -48,6 +50,43 @@ TEST_F(BedrockTls, TrustFromTheEnvironment) {
   EXPECT_TRUE(ok(ask(bedrock)));
 }
 
+TEST_F(BedrockTls, TrustFromTheProfile) {
+  const CertificateFiles other;
+  const TemporaryFolder folder;
+  variables_["AWS_CONFIG_FILE"] = folder.path() + "/config";
+  const auto profiles = [&](const std::string& settings, const std::string& of_others) {
+    std::ofstream(folder.path() + "/config")
+        << "[default]\n" + settings + "\n[profile other]\n" + of_others + "\n";
+  };
+  const auto outcome = [this](BedrockOptions with) {
+    auto bedrock = client(std::move(with));
+    return ask(bedrock);
+  };
+  const auto ours = "ca_bundle = " + certificate();
+  const auto foreign = "ca_bundle = " + other.certificate();
+
+  profiles("", ours);
+  EXPECT_TRUE(fails_with(outcome(options()), ErrorCode::transport)) << "another profile's";
+  EXPECT_EQ(server_.calls(), 0u);
+  profiles(ours, foreign);
+  EXPECT_TRUE(ok(outcome(options())));
+  auto by_other = options();
+  by_other.profile = "other";
+  EXPECT_TRUE(fails_with(outcome(by_other), ErrorCode::transport));
+
+  profiles(foreign, "");
+  EXPECT_TRUE(ok(outcome(trusting()))) << "the option goes first";
+  EXPECT_TRUE(fails_with(outcome(options()), ErrorCode::transport));
+  variables_["AWS_CA_BUNDLE"] = certificate();
+  EXPECT_TRUE(ok(outcome(options()))) << "and then the environment";
+  variables_.erase("AWS_CA_BUNDLE");
+
+  profiles("ca_bundle = " + folder.path() + "/gone", "");
+  const auto refused = try_client(options());
+  ASSERT_TRUE(fails_with(refused, ErrorCode::invalid_argument));
+  EXPECT_NE(refused.error().message.find("the profile's ca_bundle"), std::string::npos);
+}
+
 TEST_F(BedrockTls, AnUnknownCertificateIsRefused) {
   auto bedrock = client();
   const auto answer = ask(bedrock);
@@ -61,7 +100,7 @@ TEST_F(BedrockTls, PlainHttpToATlsPortFails) {
   auto plain = options();
   plain.endpoint.replace(0, 5, "http");
   auto bedrock = client(plain);
-  EXPECT_FALSE(ask(bedrock).has_value());
+  EXPECT_TRUE(fails_with(ask(bedrock), ErrorCode::transport));
   EXPECT_EQ(server_.calls(), 0u);
 }
 
@@ -89,19 +128,6 @@ TEST_F(BedrockTlsHttp1, AServerWithoutHttp2HasAConnectionForEachCall) {
   EXPECT_TRUE(ok(first.get()));
   EXPECT_TRUE(ok(second.get()));
   EXPECT_TRUE(ok(bedrock.stream(ChatRequest("c"), [](const StreamEvent&) {}).get()));
-}
-
-class BedrockOldTls : public BedrockTls {
- protected:
-  BedrockOldTls() : BedrockTls({.old_tls = true}) {}
-};
-
-TEST_F(BedrockOldTls, IsRefused) {
-  auto bedrock = client(trusting());
-  const auto answer = ask(bedrock);
-  EXPECT_TRUE(fails_with(answer, ErrorCode::transport));
-  EXPECT_FALSE(answer.error().maybe_applied);
-  EXPECT_EQ(server_.calls(), 0u);
 }
 
 struct HasForeignCertificate {

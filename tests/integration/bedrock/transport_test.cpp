@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -65,6 +66,14 @@ TEST_F(BedrockTransport, AConnectionThatTakesTooLongIsGivenUp) {
   EXPECT_TRUE(answer.error().retryable);
   EXPECT_FALSE(answer.error().maybe_applied) << "nothing was sent";
   EXPECT_NE(answer.error().message.find("after 2 attempts"), std::string::npos);
+}
+
+TEST_F(BedrockTransport, NoProgramThatIsStartedMeanwhileHasItsConnections) {
+  auto bedrock = client();
+  ASSERT_TRUE(ok(ask(bedrock)));
+  const auto sockets = sockets_connected_to(server_.port());
+  ASSERT_EQ(sockets.size(), 1u);
+  EXPECT_EQ(fcntl(sockets[0], F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 }
 
 TEST_F(BedrockTransport, IdleConnectionsAreKeptAlive) {

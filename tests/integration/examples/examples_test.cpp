@@ -1,4 +1,7 @@
 // Every example, as a program of its own, against a real Valkey and the simulated Bedrock.
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
 #include <fstream>
 #include <map>
 #include <regex>
@@ -33,11 +36,11 @@ using ::testing::StartsWith;
 
 class Examples : public ::testing::Test {
  protected:
-  // What the program printed. It sees the server and the simulation by its environment, and
-  // nothing of whoever runs the tests.
-  std::string run(const std::string& name, const std::vector<std::string>& arguments = {},
-                  const std::string& input = {}) {
-    const auto file = folder_.path() + "/" + name + std::to_string(++runs_);
+  // The program sees the server and the simulation by its environment, and nothing of whoever runs
+  // the tests.
+  std::vector<std::string> command(const std::string& name,
+                                   const std::vector<std::string>& arguments = {},
+                                   const std::string& input = {}) const {
     std::vector<std::string> argv = {"/usr/bin/env",
                                      "-i",
                                      "VALKEY_URI=" + uri_,
@@ -54,7 +57,19 @@ class Examples : public ::testing::Test {
     }
     argv.push_back(std::string(VALKEYCACHE_EXAMPLES) + "/" + name);
     argv.insert(argv.end(), arguments.begin(), arguments.end());
-    ChildProcess program(argv, file);
+    return argv;
+  }
+
+  // Where the next run prints to.
+  std::string output_file(const std::string& name) {
+    return folder_.path() + "/" + name + std::to_string(++runs_);
+  }
+
+  // What the program printed.
+  std::string run(const std::string& name, const std::vector<std::string>& arguments = {},
+                  const std::string& input = {}) {
+    const auto file = output_file(name);
+    ChildProcess program(command(name, arguments, input), file);
     const auto status = program.wait(patience);
     const auto printed = read_text(file);
     EXPECT_EQ(status, 0) << name << " printed: " << printed;
@@ -131,6 +146,29 @@ TEST_F(Examples, StreamPrintsTheAnswer) {
               AllOf(StartsWith("Simulated answer of us.anthropic.claude-sonnet-4"),
                     HasSubstr("What is a stream?\n[end_turn, "), EndsWith(" tokens of output]\n")));
   EXPECT_EQ(bedrock_.calls(), 1U);
+}
+
+TEST_F(Examples, StreamPrintsAsItArrivesUntilItIsInterrupted) {
+  const auto whole = run("stream", {"What is a stream?"});
+  const auto answer = whole.substr(0, whole.rfind("\n["));
+  bedrock_.add_fault(faults::stream_stalls_after(4));
+  const auto file = output_file("stream");
+  ChildProcess program(command("stream", {"What is a stream?"}), file);
+  EXPECT_TRUE(wait_until([&] { return !read_text(file).empty(); })) << "while the service stalls";
+  const auto pieces = read_text(file);
+  EXPECT_LT(pieces.size(), answer.size());
+  EXPECT_THAT(answer, StartsWith(pieces));
+  EXPECT_TRUE(program.running());
+  EXPECT_EQ(bedrock_.stats().in_flight, 1U);
+
+  program.signal(SIGINT);
+  const auto status = program.wait(patience);
+  ASSERT_TRUE(status && WIFEXITED(*status)) << "ended by itself, not by the signal";
+  EXPECT_EQ(WEXITSTATUS(*status), 1);
+  const auto printed = read_text(file);
+  EXPECT_THAT(printed, AllOf(StartsWith(pieces), HasSubstr("\n[cancelled: "), EndsWith("]\n")));
+  EXPECT_THAT(answer, StartsWith(printed.substr(0, printed.rfind("\n["))));
+  EXPECT_TRUE(wait_until([this] { return bedrock_.stats().aborted == 1; }));
 }
 
 TEST_F(Examples, AskSaysWhereAnAnswerCameFrom) {

@@ -102,7 +102,7 @@ class ConnectProxy::Server {
                     nullptr);
     }
     auto server = std::make_shared<tcp::socket>(context_);
-    server->async_connect(target_, [this, client, server](error_code error) {
+    server->async_connect(target_, [client, server](error_code error) {
       if (!error) answer(client, "HTTP/1.1 200 Connection established\r\n\r\n", server);
     });
   }

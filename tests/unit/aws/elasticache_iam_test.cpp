@@ -235,6 +235,9 @@ TEST(ElastiCacheIam, WrongOptionsAreNamed) {
   options = good;
   options.credentials->secret_access_key = "";
   refused(options, "secret_access_key");
+  options = good;
+  options.profile = "absent";
+  refused(options, "profile: ");
 }
 
 }  // namespace

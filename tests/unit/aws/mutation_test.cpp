@@ -1,28 +1,18 @@
 // A few thousand damaged samples, the same in every run: what must hold for any bytes holds.
 
-#include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <random>
 #include <string>
-#include <vector>
 
 #include <gtest/gtest.h>
 
 #include "fuzz/aws_properties.hpp"
+#include "support/corpus.hpp"
 
 namespace {
 
-void expect_holds(const std::string& folder, const char* (*check)(std::string_view)) {
-  std::vector<std::string> samples;
-  for (const auto& file : std::filesystem::directory_iterator(
-           std::string(VALKEYCACHE_TEST_DATA "/../fuzz/corpus/") + folder)) {
-    std::ifstream in(file.path(), std::ios::binary);
-    samples.emplace_back(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
-  }
+void expect_holds(const std::string& target, const char* (*check)(std::string_view)) {
+  const auto samples = valkeycache::test::corpus_of(target);
   ASSERT_FALSE(samples.empty());
-  std::sort(samples.begin(), samples.end());
   std::mt19937 random;
   const auto below = [&random](std::size_t limit) {
     return limit == 0 ? 0 : static_cast<std::size_t>(random()) % limit;

@@ -47,6 +47,19 @@ TEST(ServiceError, EachTypeHasItsMeaning) {
       {403, "InvalidSignatureException", ErrorCode::credentials, RetryKind::correct_clock, false},
       {403, "MissingAuthenticationTokenException", ErrorCode::credentials, RetryKind::never, false},
       {404, "ResourceNotFoundException", ErrorCode::not_found, RetryKind::never, false},
+      // Other AWS services' and gateways' names for the same.
+      {400, "TooManyRequestsException", ErrorCode::throttled, RetryKind::throttling, true},
+      {400, "RequestLimitExceeded", ErrorCode::throttled, RetryKind::throttling, true},
+      {400, "InternalFailure", ErrorCode::model_unavailable, RetryKind::transient, true},
+      {400, "ServiceUnavailable", ErrorCode::model_unavailable, RetryKind::transient, true},
+      {500, "SerializationException", ErrorCode::invalid_request, RetryKind::never, false},
+      {400, "AccessDenied", ErrorCode::access_denied, RetryKind::never, false},
+      {400, "UnknownOperationException", ErrorCode::not_found, RetryKind::never, false},
+      {400, "ExpiredToken", ErrorCode::credentials, RetryKind::renew_credentials, false},
+      {400, "IncompleteSignatureException", ErrorCode::credentials, RetryKind::never, false},
+      {400, "SignatureDoesNotMatch", ErrorCode::credentials, RetryKind::correct_clock, false},
+      {400, "RequestExpired", ErrorCode::credentials, RetryKind::correct_clock, false},
+      {400, "RequestTimeTooSkewed", ErrorCode::credentials, RetryKind::correct_clock, false},
       // By status alone.
       {401, "", ErrorCode::credentials, RetryKind::never, false},
       {403, "", ErrorCode::access_denied, RetryKind::never, false},
@@ -90,10 +103,18 @@ TEST(ServiceError, TypeIsFoundWhereverItStands) {
 }
 
 TEST(ServiceError, TheModelsOwnFailureMayPass) {
-  EXPECT_TRUE(
-      error_of(424, "ModelErrorException", R"({"originalStatusCode":500})").error.retryable);
-  EXPECT_FALSE(
-      error_of(424, "ModelErrorException", R"({"originalStatusCode":400})").error.retryable);
+  const auto may_pass = [](const std::string& body) {
+    return error_of(424, "ModelErrorException", body).error.retryable;
+  };
+  EXPECT_TRUE(may_pass(R"({"originalStatusCode":500})"));
+  EXPECT_FALSE(may_pass(R"({"originalStatusCode":400})"));
+  // What is no status is none, however often it is said.
+  std::string again = "{\"originalStatusCode\":500";
+  for (int i = 0; i < 8; ++i) again += ",\"originalStatusCode\":400";
+  EXPECT_FALSE(may_pass(again + "}"));
+  for (const auto* odd : {"1e9", "\"x\"", "\"500\"", "[6]", "9999999999999", "-500", "null"}) {
+    EXPECT_FALSE(may_pass(std::string("{\"originalStatusCode\":") + odd + "}")) << odd;
+  }
 }
 
 TEST(ServiceError, WhatMayHaveBeenPaidForSaysSo) {
