@@ -1,22 +1,27 @@
 #include "base/lone_caller.hpp"
 
+#include <utility>
+
 namespace valkeycache::inline v0 {
 namespace detail {
 
 namespace {
-thread_local const void* steered = nullptr;
+thread_local const Steering* innermost = nullptr;
 }
 
-Steering::Steering(const void* client) noexcept : outer_(std::exchange(steered, client)) {}
+Steering::Steering(const void* client) noexcept
+    : client_(client), outer_(std::exchange(innermost, this)) {}
 Steering::~Steering() {
-  steered = outer_;
+  innermost = outer_;
 }
 
 bool Steering::steers(const void* client) noexcept {
-  return steered == client;
+  const auto* one = innermost;
+  while (one && one->client_ != client) one = one->outer_;
+  return one != nullptr;
 }
 bool Steering::steers_any() noexcept {
-  return steered != nullptr;
+  return innermost != nullptr;
 }
 
 }  // namespace detail

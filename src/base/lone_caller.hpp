@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <utility>
 
 #include "base/io_thread.hpp"
 
@@ -55,12 +54,13 @@ class VALKEYCACHE_API Steering {
   Steering(const Steering&) = delete;
   Steering& operator=(const Steering&) = delete;
 
-  // Whether the calling thread steers this one; any.
+  // Whether the calling thread steers this one, perhaps among others; any.
   [[nodiscard]] static bool steers(const void* client) noexcept;
   [[nodiscard]] static bool steers_any() noexcept;
 
  private:
-  const void* const outer_;
+  const void* const client_;
+  const Steering* const outer_;
   IoThreadScope scope_;
 };
 

@@ -93,10 +93,18 @@ bool BedrockLoop::nothing_left_for_us() {
   return inbox_.empty() && !closed_;
 }
 
+void BedrockLoop::wait(SteadyTime until) noexcept {
+  try {
+    engine_->wait(until);
+  } catch (...) {  // no memory: what is ready stays so
+  }
+}
+
 void BedrockLoop::leave_helm(KeepContinuations::Kept kept, bool hand_over) noexcept {
   if (!kept.empty()) {
     hand_over = true;
     const std::lock_guard lock(mutex_);
+    if (inbox_.continuations.empty()) inbox_.continuations.swap(kept);
     std::move(kept.begin(), kept.end(), std::back_inserter(inbox_.continuations));
   }
   hand_over = !declare_asleep() || hand_over;
@@ -107,29 +115,37 @@ void BedrockLoop::leave_helm(KeepContinuations::Kept kept, bool hand_over) noexc
 
 // --- a caller -----------------------------------------------------------------------------------
 
-// The request leaves on this thread. Should its caller go away the client's thread finds the answer
-// when it looks in; so it has to look often.
+// The request leaves on this thread, where nothing of the user's would run. Should its caller go
+// away the client's thread finds the answer when it looks in, if that is soon.
 bool BedrockLoop::submit_at_helm(const CallPointer& call) noexcept {
   if (!callers_steer_.load(std::memory_order_acquire) || watch_.load() != Watch::often ||
-      !callers_.alone() || !helm_.try_take()) {
+      !callers_.alone() || config_->header_callback || config_->context->log || !helm_.try_take()) {
     return false;
   }
+  helms_of_callers_.fetch_add(1, std::memory_order_relaxed);
   const bool taken = callers_steer_.load(std::memory_order_relaxed) &&
-                     !take_over_.load(std::memory_order_acquire) && nothing_left_for_us();
+                     !take_over_.load(std::memory_order_acquire) && watch_.load() == Watch::often &&
+                     deadlines_.empty() && nothing_left_for_us();
   KeepContinuations::Kept kept;
   if (taken) {
     const Steering steering(this);
     const SigPipeHeld no_sigpipe;
     const KeepContinuations keep(kept);
-    helms_of_callers_.fetch_add(1, std::memory_order_relaxed);
     try {
       accept(call);
-    } catch (...) {  // no memory: the call ends as abandoned
+    } catch (...) {  // no memory: the call ends by its deadline
     }
-    turn();
+    turn_of_a_caller();
   }
   leave_helm(std::move(kept), false);
+  if (taken && watch_.load() != Watch::often) go_on_alone();
   return taken;
+}
+
+// A thread that libcurl starts, to resolve a name, must not take the program's signals.
+void BedrockLoop::turn_of_a_caller() noexcept {
+  const AllSignalsBlocked blocked;
+  turn();
 }
 
 void BedrockLoop::help(FutureCore& future, const TimePoint* deadline) noexcept {
@@ -148,13 +164,13 @@ void BedrockLoop::help(FutureCore& future, const TimePoint* deadline) noexcept {
     const SigPipeHeld no_sigpipe;
     const KeepContinuations keep(kept);
     for (;;) {
-      turn();
+      turn_of_a_caller();
       hand_over = closing_ || take_over_.load(std::memory_order_acquire) || !kept.empty() ||
                   (deadline && std::chrono::steady_clock::now() >= *deadline);
       if (hand_over || future.ready()) break;
       auto until = next_time();
       if (deadline) until = std::min(until, *deadline);
-      if (declare_asleep()) engine_->wait(until);
+      if (declare_asleep()) wait(until);
     }
     // Nobody waits for the others.
     hand_over = hand_over || !deadlines_.empty();
@@ -176,7 +192,6 @@ void BedrockLoop::go_on_alone() noexcept {
 void BedrockLoop::run() noexcept {
   name_this_thread("vkc-bedrock");
   const IoThreadScope io_thread;
-  helm_.take();
   begin();
   helm_.release();
   auto pause = look_in_interval;
@@ -191,7 +206,8 @@ void BedrockLoop::run() noexcept {
       park(std::chrono::steady_clock::now() + pause, roused);
       continue;
     }
-    engine_->wait({});  // just what is there
+    pause = look_in_interval;
+    wait({});  // just what is there
     turn();
     if (closing_) break;
     const auto helms = helms_of_callers_.load(std::memory_order_relaxed);

@@ -111,7 +111,9 @@ BedrockLoop::BedrockLoop(std::shared_ptr<const BedrockConfig> config, BedrockSea
         guarded(call, [&] { on_done(call, std::move(result)); });
       }),
       signer_(config_->region, "bedrock"),
-      retry_policy_(config_->max_attempts, seams_.random ? seams_.random : own_random()) {}
+      retry_policy_(config_->max_attempts, seams_.random ? seams_.random : own_random()) {
+  helm_.take();  // run()'s, who begins
+}
 
 BedrockLoop::~BedrockLoop() = default;
 

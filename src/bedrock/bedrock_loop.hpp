@@ -34,8 +34,8 @@ struct BedrockSeams {
 };
 
 // run() is the thread's life; submit(), cancel(), resume(), deliver() and close() are for all
-// threads and never block, help() is for those that wait. Everything else belongs to whoever holds
-// the helm.
+// threads and never block (submit() may send the request), help() is for those that wait.
+// Everything else belongs to whoever holds the helm.
 class BedrockLoop final : public WaitHelper, public std::enable_shared_from_this<BedrockLoop> {
  public:
   BedrockLoop(std::shared_ptr<const BedrockConfig> config, BedrockSeams seams);
@@ -98,6 +98,8 @@ class BedrockLoop final : public WaitHelper, public std::enable_shared_from_this
   void park(SteadyTime until, std::uint32_t seen) noexcept;
   // Of the client's thread. False: others have it, and may keep it.
   bool take_helm() noexcept;
+  void turn_of_a_caller() noexcept;
+  void wait(SteadyTime until) noexcept;
   void leave_helm(KeepContinuations::Kept kept, bool hand_over) noexcept;
   // True: one may sleep, for what is told from now on wakes.
   bool declare_asleep();
@@ -164,8 +166,8 @@ class BedrockLoop final : public WaitHelper, public std::enable_shared_from_this
   std::atomic<std::uint32_t> roused_{0};            // counts; where the client's thread parks
   std::atomic<std::uint32_t> helms_of_callers_{0};  // counts
 
-  // Under the helm.
   WakeEvent wake_;
+  // Under the helm, all that follows (but HttpEngine::sleep()).
   std::unique_ptr<HttpEngine> engine_;
   const HttpEngine::Done done_;
   SigV4Signer signer_;

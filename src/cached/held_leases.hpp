@@ -3,11 +3,13 @@
 #pragma once
 
 #include <valkeycache/cache_key.hpp>
+#include <valkeycache/detail/future_state.hpp>
 #include <valkeycache/future.hpp>
 #include <valkeycache/hooks.hpp>
 #include <valkeycache/valkey_cache.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -41,6 +43,10 @@ class HeldLeases {
   template <class Send>
   void take(const std::string& token, Send send) noexcept;
 
+  // In the child of a fork() another thread may have held the lock for ever.
+  [[nodiscard]] bool forked() const noexcept { return fork_generation() != generation_; }
+
+  const std::uint64_t generation_ = fork_generation();
   std::mutex mutex_;
   const ValkeyCache* cache_ = nullptr;
   CallOptions options_;

@@ -108,9 +108,10 @@ bool CacheCore::over_limits(Backend::Load load, std::size_t bytes) const noexcep
 }
 
 std::optional<CacheCore::Verdict> CacheCore::submit_at_helm(Ref<Command>& command) {
-  // What this thread left in the inbox goes first.
-  if (!callers_steer_.load(std::memory_order_acquire) || !callers_.alone() ||
-      inbox_filled_.load(std::memory_order_relaxed) || !helm_.try_take()) {
+  // What this thread left in the inbox goes first. Who steers another client has locks, perhaps,
+  // under which nothing of the user's may run.
+  if (Steering::steers_any() || !callers_steer_.load(std::memory_order_acquire) ||
+      !callers_.alone() || inbox_filled_.load(std::memory_order_relaxed) || !helm_.try_take()) {
     return std::nullopt;
   }
   std::optional<Verdict> verdict;

@@ -25,6 +25,12 @@ std::string name_of_this_thread() {
 
 class BedrockSteering : public BedrockTest {
  protected:
+  // Without a log hook, so that a call may be sent by its caller.
+  [[nodiscard]] BedrockClient quiet_client() {
+    auto quiet = options();
+    quiet.log = {};
+    return client(quiet);
+  }
   static ChatRequest question() { return ChatRequest(guide_question).temperature(0.7); }
 
   // So many that this thread is taken for the only one, and is left to itself.
@@ -34,7 +40,7 @@ class BedrockSteering : public BedrockTest {
 };
 
 TEST_F(BedrockSteering, ACallThatNobodyWaitsForIsAnsweredAllTheSame) {
-  auto bedrock = client();
+  auto bedrock = quiet_client();
   for (int i = 0; i < 5; ++i) {
     come_again_and_again(bedrock);
     auto left_alone = bedrock.complete(question());
@@ -44,7 +50,7 @@ TEST_F(BedrockSteering, ACallThatNobodyWaitsForIsAnsweredAllTheSame) {
 }
 
 TEST_F(BedrockSteering, ACallThatNobodyWaitsForHasItsDeadline) {
-  auto bedrock = client();
+  auto bedrock = quiet_client();
   for (int i = 0; i < 5; ++i) {
     come_again_and_again(bedrock);
     server_.hold();
@@ -56,7 +62,7 @@ TEST_F(BedrockSteering, ACallThatNobodyWaitsForHasItsDeadline) {
 }
 
 TEST_F(BedrockSteering, AContinuationRunsOnTheClientsThread) {
-  auto bedrock = client();
+  auto bedrock = quiet_client();
   for (int i = 0; i < 5; ++i) {
     come_again_and_again(bedrock);
     auto first = bedrock.complete(question()).then([](const Result<Completion>&) {
@@ -69,7 +75,7 @@ TEST_F(BedrockSteering, AContinuationRunsOnTheClientsThread) {
 }
 
 TEST_F(BedrockSteering, WhoTiresOfWaitingIsAnsweredLater) {
-  auto bedrock = client();
+  auto bedrock = quiet_client();
   come_again_and_again(bedrock);
   server_.hold();
   auto answer = bedrock.complete(question());
@@ -80,7 +86,7 @@ TEST_F(BedrockSteering, WhoTiresOfWaitingIsAnsweredLater) {
 }
 
 TEST_F(BedrockSteering, SomeWhoWaitInAnyOrder) {
-  auto bedrock = client();
+  auto bedrock = quiet_client();
   come_again_and_again(bedrock);
   for (int i = 0; i < 5; ++i) {
     std::vector<Future<Completion>> answers(8);
@@ -92,7 +98,7 @@ TEST_F(BedrockSteering, SomeWhoWaitInAnyOrder) {
 }
 
 TEST_F(BedrockSteering, OneWhoWaitsForLongHoldsUpNobody) {
-  auto bedrock = client();
+  auto bedrock = quiet_client();
   std::optional<Result<Completion>> late;
   Gate held;
   std::thread waiting([&] {
@@ -116,7 +122,7 @@ TEST_F(BedrockSteering, OneWhoWaitsForLongHoldsUpNobody) {
 }
 
 TEST_F(BedrockSteering, IsCancelledByAnother) {
-  auto bedrock = client();
+  auto bedrock = quiet_client();
   come_again_and_again(bedrock);
   server_.hold();
   std::stop_source stop;
@@ -131,7 +137,7 @@ TEST_F(BedrockSteering, IsCancelledByAnother) {
 }
 
 TEST_F(BedrockSteering, TheEndOfTheClientEndsTheWait) {
-  std::optional<BedrockClient> bedrock = client();
+  std::optional<BedrockClient> bedrock = quiet_client();
   come_again_and_again(*bedrock);
   server_.hold();
   auto answer = bedrock->complete(question());
@@ -165,8 +171,30 @@ TEST_F(BedrockSteering, ACallFromWithinACallbackIsRefusedRatherThanStuck) {
   EXPECT_EQ(refused, 10);
 }
 
+// It may hold a lock that the callback takes.
+TEST_F(BedrockSteering, CompleteCallsNothingOfTheUsers) {
+  static thread_local bool completing = false;
+  std::atomic<int> inside{0}, called{0};
+  auto with_callback = options();
+  with_callback.header_callback = [&]() -> std::vector<std::pair<std::string, std::string>> {
+    ++called;
+    inside += completing ? 1 : 0;
+    return {};
+  };
+  auto bedrock = client(with_callback);
+  come_again_and_again(bedrock);
+  for (int i = 0; i < 20; ++i) {
+    completing = true;
+    auto answer = bedrock.complete(question());
+    completing = false;
+    EXPECT_TRUE(ok(answer.get()));
+  }
+  EXPECT_EQ(called, 40);
+  EXPECT_EQ(inside, 0);
+}
+
 TEST_F(BedrockSteering, ManyThreadsInAllWays) {
-  auto bedrock = client();
+  auto bedrock = quiet_client();
   std::atomic<int> wrong{0}, answered{0};
   std::vector<std::thread> threads;
   for (unsigned number = 0; number < 3; ++number) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -24,12 +25,15 @@ class BedrockWaitingCalls : public BedrockTest {
     thread_.join();
   }
 
-  void start(BedrockOptions options) {
+  void start(BedrockOptions options, bool runs = true) {
     auto resolved = detail::resolve_options(
         std::move(options), [](std::string_view) -> std::optional<std::string> { return {}; });
     ASSERT_TRUE(ok(resolved));
     config_ = std::make_shared<const detail::BedrockConfig>(*std::move(resolved));
     loop_ = std::make_shared<detail::BedrockLoop>(config_, detail::BedrockSeams{});
+    if (runs) run();
+  }
+  void run() {
     thread_ = std::thread([loop = loop_] { loop->run(); });
   }
   struct Submitted {
@@ -37,12 +41,13 @@ class BedrockWaitingCalls : public BedrockTest {
     Future<Completion> answer;
   };
   Submitted submit(std::chrono::milliseconds timeout = 1min) {
-    auto call = std::make_shared<detail::BedrockCall>(config_->context);
+    auto call = std::make_shared<detail::BedrockCall>(loop_->context());
     call->target = detail::model_target("", sonnet, detail::converse_operation);
     call->body = ChatRequest(guide_question).to_json();
     call->timeout = timeout;
     call->deadline = std::chrono::steady_clock::now() + timeout;
     Submitted submitted{call, call->promise.future()};
+    FutureAccess::set_helper(submitted.answer, loop_.get());
     EXPECT_TRUE(loop_->submit(std::move(call)));
     return submitted;
   }
@@ -60,6 +65,16 @@ class BedrockWaitingCalls : public BedrockTest {
   std::shared_ptr<detail::BedrockLoop> loop_;
   std::thread thread_;
 };
+
+// Nobody carries calls before the client's thread has begun, however eager he is.
+TEST_F(BedrockWaitingCalls, ThoseFromBeforeTheThreadRunsAreAnsweredByIt) {
+  start(options(), false);
+  std::vector<Submitted> early;
+  for (int i = 0; i < 10; ++i) early.push_back(submit());
+  EXPECT_TRUE(fails_with(early.back().answer.get(10ms), ErrorCode::not_ready));
+  run();
+  for (auto& one : early) EXPECT_TRUE(ok(one.answer.get(patience)));
+}
 
 TEST_F(BedrockWaitingCalls, ThoseForTheirTurnAreForgottenWhenTheyEnd) {
   auto narrow = options();
