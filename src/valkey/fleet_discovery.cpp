@@ -214,6 +214,7 @@ void Fleet::adopt(const Topology& topology, SteadyTime now) {
   }
   topology_ = topology;
   mapped_ = true;
+  several_ = members.size() > 1;
   if (owners_ != before) {
     ++version_;
     if (channels_) channels_->forget_all();
@@ -234,8 +235,7 @@ void Fleet::adopt(const Topology& topology, SteadyTime now) {
   for (auto& [name, node] : nodes_) {
     if (node->ready()) continue;
     for (auto& lane : node->lanes) {
-      for (auto& command : lane->connection->take_waiting()) route(std::move(command));
-      account(*lane);
+      for (auto& command : waiting_of(*lane)) route(std::move(command));
     }
   }
   for (auto& [name, node] : nodes_) {
