@@ -146,6 +146,9 @@ void ClearJob::begin() {
 void ClearJob::ask_roster() {
   ++steps_under_way_;
   auto step = Ref<RosterStep>::adopt(new RosterStep(Ref<ClearJob>::share(this)));
+  // The first may be a guess. What ends the job is not: a server that has come since, unseen, has
+  // keys, too.
+  step->anew = passes_ > 0;
   step->deadline = step_deadline();
   core_.submit(std::move(step), options_.stop_token);
 }

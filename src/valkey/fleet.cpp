@@ -456,6 +456,11 @@ void Fleet::end(Ref<Command> command, Error error) {
 // Who is asked when all are to be: the primaries' numbers, behind the version of the map.
 void Fleet::tell_roster(Ref<Command> command) {
   if (!mapped_) return park(std::move(command));
+  if (command->anew) {
+    // The question that is under way may have been answered already.
+    if (command->node == 0) command->node = rounds_begun_ + 1;
+    if (round_adopted_ < command->node) return park(std::move(command));
+  }
   Reply reply{.type = Reply::Type::array};
   reply.elements.push_back({.type = Reply::Type::integer, .integer = version_});
   std::set<std::uint32_t> ids;

@@ -161,7 +161,9 @@ class Fleet final : public Backend, private ErrorFilter {
   std::optional<SteadyTime> discover_at_;
   SteadyTime last_round_ = SteadyTime::min();
   Backoff round_backoff_;
-  int rounds_in_vain_ = 0;  // or with trouble still there afterwards
+  std::uint32_t rounds_begun_ = 0;
+  std::uint32_t round_adopted_ = 0;  // the number of the one whose outcome is in force
+  int rounds_in_vain_ = 0;           // or with trouble still there afterwards
   std::size_t rotation_ = 0;
   std::optional<Error> trouble_;
   bool closing_ = false;
