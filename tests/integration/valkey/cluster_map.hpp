@@ -1,0 +1,36 @@
+// A cluster's map of slots, as a scripted server tells it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "support/valkey/fake_server.hpp"
+
+namespace valkeycache::test {
+
+// CLUSTER SLOTS: one node on loopback serves them all.
+inline std::string map_to(std::uint16_t port) {
+  return array({array(
+      {":0\r\n", ":16383\r\n", array({bulk("127.0.0.1"), ":" + std::to_string(port) + "\r\n"})})});
+}
+
+// A node that others may name in such a map. It serves every key, as `name` shows.
+class NamedNode {
+ public:
+  explicit NamedNode(std::string name, std::function<std::string()> map)
+      : server_(answering([name = std::move(name), map = std::move(map)](const Command& command) {
+          if (command[0] == "CLUSTER") return map();
+          return command[0] == "GET" ? bulk(name) : std::string("+OK\r\n");
+        })) {}
+  [[nodiscard]] std::uint16_t port() const { return server_.port(); }
+  [[nodiscard]] std::size_t asked_for(const std::string& command) const {
+    std::size_t count = 0;
+    for (const auto& one : server_.commands()) count += one[0] == command;
+    return count;
+  }
+
+ private:
+  FakeServer server_;
+};
+
+}  // namespace valkeycache::test
