@@ -280,6 +280,7 @@ void ClearJob::forget_near() {
 
 void ClearJob::settle() {
   if (steps_under_way_ != 0) return;
+  tell_progress();  // of a few at the end, after which scans of other nodes found nothing
   if (core_.sharded() && !scanned_all_ && passes_ > 0) {
     if (!error_) return ask_roster();
     if (error_->retryable && !std::exchange(asked_again_after_error_, true)) return ask_roster();

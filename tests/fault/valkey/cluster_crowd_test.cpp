@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "fault.hpp"
+#include "support/valkey/cluster_map.hpp"
 #include "support/valkey/valkey_cluster.hpp"
 #include "valkey/cluster_slot.hpp"
 
@@ -168,11 +169,7 @@ TEST(ClusterCrowdOfRefusals, ANodeForWhichTheClusterIsDown) {
   std::atomic<std::uint16_t> well_port{0};
   std::atomic<std::uint16_t> down_port{0};
   const auto map = [&] {
-    const auto half = [](int first, int last, std::uint16_t port) {
-      return array({":" + std::to_string(first) + "\r\n", ":" + std::to_string(last) + "\r\n",
-                    array({bulk("127.0.0.1"), ":" + std::to_string(port) + "\r\n"})});
-    };
-    return array({half(0, 8191, well_port), half(8192, 16383, down_port)});
+    return map_to(well_port, down_port);
   };
   const FakeServer well(answering([&](const Command& command) -> std::string {
     return command[0] == "CLUSTER" ? map() : bulk("v");

@@ -4,8 +4,8 @@
 
 #include <atomic>
 
-#include "cluster_map.hpp"
 #include "contract.hpp"
+#include "support/valkey/cluster_map.hpp"
 
 using namespace valkeycache;
 using namespace valkeycache::test;

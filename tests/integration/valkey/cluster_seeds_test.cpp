@@ -5,8 +5,8 @@
 #include <atomic>
 #include <optional>
 
-#include "cluster_map.hpp"
 #include "contract.hpp"
+#include "support/valkey/cluster_map.hpp"
 
 using namespace valkeycache;
 using namespace valkeycache::test;

@@ -6,10 +6,12 @@
 #include <atomic>
 #include <chrono>
 
-#include "cluster_map.hpp"
 #include "contract.hpp"
+#include "support/valkey/cluster_map.hpp"
 #include "support/valkey/fake_server.hpp"
+#include "support/valkey/gate.hpp"
 #include "support/valkey/valkey_cluster.hpp"
+#include "valkey/cluster_slot.hpp"
 
 using namespace valkeycache;
 using namespace valkeycache::test;
@@ -91,6 +93,40 @@ TEST(ClusterHandover, SeveralAtOnce) {
   // Ten times a second, whoever wants to know.
   const auto time = std::chrono::steady_clock::now() - began;
   EXPECT_LE(nodes.asked, 3 + time / std::chrono::milliseconds(100));
+}
+
+// A few at the end are told of, though they were no news when they went, and what came after them
+// was nothing.
+TEST(ClusterProgress, EndsWithAll) {
+  const auto options = patient_options();
+  const auto wire_key = options.prefix + "k";
+  std::atomic<std::uint16_t> low{0};
+  std::atomic<std::uint16_t> high{0};
+  Gate erased;
+  const auto node = [&](bool has_it) {
+    return answering([&, has_it](const Command& command) -> std::string {
+      if (command[0] == "CLUSTER") return map_to(low, high);
+      if (command[0] == "DEL") return ":1\r\n";
+      if (!has_it) erased.wait();
+      return array(
+          {bulk("0"), array(has_it ? std::vector{bulk(wire_key)} : std::vector<std::string>{})});
+    });
+  };
+  const bool is_low = detail::key_slot(wire_key) < 8192;
+  const FakeServer first(node(is_low));
+  const FakeServer second(node(!is_low));
+  low = first.port();
+  high = second.port();
+  const auto cache =
+      ValkeyCache::open("valkey+cluster://127.0.0.1:" + std::to_string(low), options).value();
+  std::atomic<std::uint64_t> told{0};
+  auto cleared = cache.clear({.progress = [&](std::uint64_t removed) {
+    told = removed;
+  }});
+  EXPECT_TRUE(wait_until([&] { return cache.stats().erased == 1; }));
+  erased.open();
+  EXPECT_EQ(cleared.get().value(), 1U);
+  EXPECT_EQ(told, 1U);
 }
 
 // That all of them were reached is not claimed.

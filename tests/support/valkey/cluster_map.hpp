@@ -8,10 +8,17 @@
 
 namespace valkeycache::test {
 
+inline std::string slots_at(int first, int last, std::uint16_t port) {
+  return array({":" + std::to_string(first) + "\r\n", ":" + std::to_string(last) + "\r\n",
+                array({bulk("127.0.0.1"), ":" + std::to_string(port) + "\r\n"})});
+}
 // CLUSTER SLOTS: one node on loopback serves them all.
 inline std::string map_to(std::uint16_t port) {
-  return array({array(
-      {":0\r\n", ":16383\r\n", array({bulk("127.0.0.1"), ":" + std::to_string(port) + "\r\n"})})});
+  return array({slots_at(0, 16383, port)});
+}
+// Likewise: two of them share the slots.
+inline std::string map_to(std::uint16_t low, std::uint16_t high) {
+  return array({slots_at(0, 8191, low), slots_at(8192, 16383, high)});
 }
 
 // A node that others may name in such a map. It serves every key, as `name` shows.
