@@ -1,7 +1,6 @@
-// TLS: who is trusted, who is let in, what renewal needs, and that traffic survives it.
+// TLS: who is trusted, who is let in, and that traffic survives it.
 #include <atomic>
 #include <cstdlib>
-#include <fstream>
 #include <mutex>
 #include <thread>
 
@@ -9,10 +8,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "contract.hpp"
 #include "support/valkey/fake_server.hpp"
-#include "support/valkey/monitor.hpp"
 #include "support/valkey/tcp_proxy.hpp"
+#include "tls_fixture.hpp"
 
 using namespace valkeycache;
 using namespace valkeycache::test;
@@ -57,48 +55,6 @@ class ListeningSocket {
  private:
   int listener_;
   std::uint16_t port_ = 0;
-};
-
-class Tls : public testing::Test {
- protected:
-  std::string file(const std::string& name, const std::string& text) const {
-    const auto path = folder_.path() + "/" + name;
-    // At once, as those who renew certificates do it.
-    std::ofstream(path + ".new") << text;
-    std::rename((path + ".new").c_str(), path.c_str());
-    return path;
-  }
-  // Options that trust the server, and fail soon.
-  [[nodiscard]] static ValkeyCacheOptions trusting(const ValkeyServer& server) {
-    auto options = patient_options();
-    options.tls.ca_file = server.ca_file();
-    return options;
-  }
-  static Result<void> try_out(const std::string& uri, ValkeyCacheOptions options) {
-    auto cache = ValkeyCache::open(uri, std::move(options));
-    if (!cache) return cache.error();
-    return cache->set(key_of("k"), "v").get();
-  }
-  // No call was answered, and the message says why.
-  static testing::AssertionResult not_trusted(const std::string& uri, ValkeyCacheOptions options,
-                                              const std::string& why) {
-    const auto tried = try_out(uri, std::move(options));
-    const auto failed = fails_with(tried, ErrorCode::tls_failed);
-    if (!failed) return failed;
-    if (tried.error().retryable) return testing::AssertionFailure() << "retryable";
-    if (tried.error().message.find(why) != std::string::npos) return failed;
-    return testing::AssertionFailure() << described(tried.error()) << "; wanted: " << why;
-  }
-  [[nodiscard]] static std::string at(const std::string& host, std::uint16_t port) {
-    return "valkeys://" + host + ":" + std::to_string(port);
-  }
-
-  TemporaryFolder folder_;
-};
-
-class TlsServer : public Tls {
- protected:
-  ValkeyServer server_{{.tls = true}};
 };
 
 // --- whom we trust -----------------------------------------------------------------------------
@@ -312,27 +268,6 @@ TEST_F(Tls, UnusableFilesAreNamedWhenTheCacheIsOpened) {
   options.unix_socket = "/tmp/s";
   options.tls.enabled = true;
   EXPECT_TRUE(fails_with(ValkeyCache::open(options), ErrorCode::invalid_argument));
-}
-
-TEST_F(Tls, RenewedFilesAreUsedForTheNextConnection) {
-  ValkeyServer server({.tls_clients_need_certificates = true});
-  auto options = patient_options();
-  options.tls.ca_file = file("ca.pem", Authority("another").certificate());
-  options.tls.certificate_file = file("client.pem", make_self_signed().certificate);
-  options.tls.key_file = folder_.path() + "/client.key";
-  const auto wrong = make_self_signed();
-  options.tls.certificate_file = file("client.pem", wrong.certificate);
-  options.tls.key_file = file("client.key", wrong.key);
-  auto cache = ValkeyCache::open(server.tls_uri(), options).value();
-  EXPECT_TRUE(fails_with(cache.set(key_of("k"), "v").get(), ErrorCode::tls_failed));
-
-  // The right authority, and for a moment half of an identity: what was read before stays.
-  const auto own = server.authority().issue({.names = {}});
-  file("client.pem", own.certificate);
-  EXPECT_TRUE(fails_with(cache.set(key_of("k"), "v").get(), ErrorCode::tls_failed));
-  file("client.key", own.key);
-  file("ca.pem", server.authority().certificate());
-  EXPECT_TRUE(wait_until([&] { return cache.set(key_of("k"), "v").get().has_value(); }));
 }
 
 // --- traffic -----------------------------------------------------------------------------------
