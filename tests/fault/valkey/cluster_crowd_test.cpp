@@ -96,7 +96,7 @@ TEST_F(ClusterCrowd, ANodeThatHangs) {
   };
   crowd(2 * most_commands);
   await_room();
-  for (const std::size_t node : {1, 2}) expect_service(node, crowd);
+  for (const auto node : {std::size_t{1}, std::size_t{2}}) expect_service(node, crowd);
   cluster().server(0).resume();
   expect_answers_or_overload(waiting);
 }
@@ -126,7 +126,7 @@ TEST_F(ClusterCrowd, LargeValuesForANodeThatHangs) {
   crowd(2 * 25 * (most_bytes / large.size()));
   // Beside the crowd's there is room for as large ones.
   EXPECT_TRUE(wait_until([&] { return cache_.set(keys_[1][1], large).get().has_value(); }));
-  for (const std::size_t node : {1, 2}) expect_service(node, crowd);
+  for (const auto node : {std::size_t{1}, std::size_t{2}}) expect_service(node, crowd);
   cluster().server(0).resume();
   expect_answers_or_overload(waiting);
 }
@@ -145,7 +145,7 @@ TEST_F(ClusterCrowd, CallsToANodeThatHangsThatHaveTimedOut) {
     EXPECT_TRUE(fails_with(call.get(), {ErrorCode::timeout, ErrorCode::overloaded}));
   }
   await_room();
-  for (const std::size_t node : {1, 2}) expect_service(node, crowd);
+  for (const auto node : {std::size_t{1}, std::size_t{2}}) expect_service(node, crowd);
   cluster().server(0).resume();
   EXPECT_TRUE(wait_until([&] { return cache_.get(keys_[0][0]).get().has_value(); }));
 }
@@ -161,7 +161,7 @@ TEST_F(ClusterCrowd, ThenANodeThatIsGone) {
   };
   crowd(2 * most_commands);
   await_room();
-  for (const std::size_t node : {1, 2}) expect_service(node, crowd);
+  for (const auto node : {std::size_t{1}, std::size_t{2}}) expect_service(node, crowd);
 }
 
 // One that has been cut off says so to every call for its slots: they wait beside the queues.
