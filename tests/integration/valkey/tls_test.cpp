@@ -371,6 +371,7 @@ TEST_F(TlsServer, ASessionThatEndsInAReplyIsALossAndMendsItself) {
     before = cache.stats().bytes_received;
     if (time == 0) proxy.hold_replies(part);  // of the next one, as well
   }
+  ASSERT_TRUE(wait_until([&] { return got.ready(); }, 15s)) << "not only when its time is over";
   const auto lost = got.get();
   ASSERT_TRUE(fails_with(lost, ErrorCode::connection_lost));
   EXPECT_TRUE(lost.error().retryable);
