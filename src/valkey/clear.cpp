@@ -146,6 +146,9 @@ void ClearJob::begin() {
 void ClearJob::ask_roster() {
   ++steps_under_way_;
   auto step = Ref<RosterStep>::adopt(new RosterStep(Ref<ClearJob>::share(this)));
+  // The first may be a guess. What ends the job is not: a server that has come since, unseen, has
+  // keys, too.
+  step->anew = passes_ > 0;
   step->deadline = step_deadline();
   core_.submit(std::move(step), options_.stop_token);
 }
@@ -277,6 +280,7 @@ void ClearJob::forget_near() {
 
 void ClearJob::settle() {
   if (steps_under_way_ != 0) return;
+  tell_progress();  // of a few at the end, after which scans of other nodes found nothing
   if (core_.sharded() && !scanned_all_ && passes_ > 0) {
     if (!error_) return ask_roster();
     if (error_->retryable && !std::exchange(asked_again_after_error_, true)) return ask_roster();

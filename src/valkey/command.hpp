@@ -103,6 +103,9 @@ class Command {
   std::uint16_t slot = no_slot;
   std::uint8_t redirects = 0;
   std::uint32_t node = 0;
+  // Of a question to the backend itself (an empty request): not what it knows, but what servers say
+  // from now on.
+  bool anew = false;
   bool pinned = false;       // means something on the connection that it was made for only
   bool internal = false;     // the library's own question: its failure is no caller's, nor counted
   Pipeline* home = nullptr;  // the one that it was last added to

@@ -27,6 +27,12 @@ std::vector<ServerAddress> all_seeds(const ValkeyCacheOptions& options) {
   return seeds;
 }
 
+Error error_crowded() {
+  return {.code = ErrorCode::overloaded,
+          .message = "too much waits for one node: max_queued_commands or max_queued_bytes",
+          .retryable = true};
+}
+
 std::uint64_t seed() {
   return std::random_device{}();
 }
@@ -173,7 +179,7 @@ void Fleet::leave(FleetLane& lane, SteadyTime now) {
     lane.connection->restart("another server has taken its place", now);
   }
   if (lane.connection->protocol() != 0) return;
-  for (auto& command : lane.connection->take_waiting()) park(std::move(command));
+  for (auto& command : waiting_of(lane)) park(std::move(command));
 }
 
 std::optional<SteadyTime> Fleet::next_time() const {
@@ -207,14 +213,23 @@ void Fleet::touch(FleetLane& lane) {
 
 void Fleet::account(FleetLane& lane) {
   const auto load = lane.connection->load();
-  total_.commands += load.commands - lane.counted.commands;
-  total_.bytes += load.bytes - lane.counted.bytes;
+  for (auto* sum : {&total_, &lane.node.load}) {
+    sum->commands += load.commands - lane.counted.commands;
+    sum->bytes += load.bytes - lane.counted.bytes;
+  }
   lane.counted = load;
   const bool busy = !lane.connection->idle();
   if (busy && !lane.counted_busy) ++busy_lanes_;
   if (!busy && lane.counted_busy) --busy_lanes_;
   lane.counted_busy = busy;
   if (!std::exchange(lane.unpublished, true)) unpublished_.push_back(&lane);
+}
+
+// What is taken from there is counted there no more.
+std::vector<Ref<Command>> Fleet::waiting_of(FleetLane& lane) {
+  auto waiting = lane.connection->take_waiting();
+  account(lane);
+  return waiting;
 }
 
 // A time that is later than the one it stands at is found out when that one has come: while
@@ -290,8 +305,7 @@ void Fleet::retire(FleetNode& node) {
     if (other) std::erase(other->replicas, &node);
   }
   for (auto& lane : node.lanes) {
-    for (auto& command : lane->connection->take_waiting()) park(std::move(command));
-    account(*lane);
+    for (auto& command : waiting_of(*lane)) park(std::move(command));
     if (lane->near) lane->near->disconnected();
     touch(*lane);  // which leaves it
   }
@@ -366,16 +380,40 @@ FleetNode* Fleet::any_primary() {
   return found;
 }
 
-void Fleet::give(FleetNode& node, Ref<Command> command) {
+// Whether one of several may not have another command: `parts` times what it holds must not be more
+// than what is left for all. However many of them hang, some room stays.
+bool Fleet::takes_too_much(Load held, std::size_t bytes, std::size_t parts) const {
+  if (!several_ || held.commands == 0) return false;
+  const auto all = load();
+  const auto left = [](std::size_t most, std::size_t taken) {
+    return most - std::min(most, taken);
+  };
+  return held.commands * parts >= left(options_.max_queued_commands, all.commands) ||
+         (held.bytes + bytes) * parts > left(options_.max_queued_bytes, all.bytes);
+}
+
+void Fleet::give(FleetNode& node, Ref<Command> command, Asking asking) {
   auto& lane = command->slot == Command::no_slot ? *node.lanes.front()
                                                  : *node.lanes[command->slot % node.lanes.size()];
-  // What waits for one node must not take the room of all.
-  if (lane.connection->protocol() == 0 && mapped_ && nodes_.size() > 1 &&
-      lane.connection->load().commands > options_.max_queued_commands / 4) {
-    counters_.overloaded.add();
-    return end(std::move(command), {.code = ErrorCode::overloaded,
-                                    .message = "too much waits for a node that does not answer",
-                                    .retryable = true});
+  // Who is not even connected has to be content with a third of what another one may hold.
+  const std::size_t parts = lane.connection->protocol() == 0 ? 3 : 1;
+  if (!command->internal && takes_too_much(node.load, command->request.size(), parts)) {
+    return end(std::move(command), error_crowded());
+  }
+  if (asking == Asking::yes) {
+    // Both go into one queue, one behind the other.
+    class AskingCommand final : public CountedCommand {
+     public:
+      AskingCommand() {
+        append_request(request, {"ASKING"});
+        times_sent = 1;  // not again on another connection
+        pinned = internal = true;
+      }
+      bool on_reply(Reply&& /*reply*/, Counters& /*unused*/) override { return true; }
+      void on_error(Error&& /*error*/) override {}
+      void publish() noexcept override {}
+    };
+    lane.connection->accept(Ref<Command>::adopt(new AskingCommand));
   }
   lane.connection->accept(std::move(command));
   account(lane);
@@ -383,9 +421,12 @@ void Fleet::give(FleetNode& node, Ref<Command> command) {
 }
 
 void Fleet::park(Ref<Command> command) {
+  want_discovery(SteadyTime::clock::now());
+  if (takes_too_much({parked_.load(), parked_.load_bytes()}, command->request.size(), 1)) {
+    return end(std::move(command), error_crowded());
+  }
   parked_.add(std::move(command));
   if (!unpark_at_) unpark_at_ = SteadyTime::clock::now() + unpark_backoff_.next();
-  want_discovery(SteadyTime::clock::now());
 }
 
 void Fleet::unpark() {
@@ -406,6 +447,7 @@ void Fleet::forget_near(const Command& command) {
 
 void Fleet::end(Ref<Command> command, Error error) {
   if (!command->internal) counters_.errors.add();
+  if (error.code == ErrorCode::overloaded) counters_.overloaded.add();
   command->on_error(std::move(error));
   stores_.done(*command);
   outcomes_.push_back(std::move(command));
@@ -414,6 +456,11 @@ void Fleet::end(Ref<Command> command, Error error) {
 // Who is asked when all are to be: the primaries' numbers, behind the version of the map.
 void Fleet::tell_roster(Ref<Command> command) {
   if (!mapped_) return park(std::move(command));
+  if (command->anew) {
+    // The question that is under way may have been answered already.
+    if (command->node == 0) command->node = rounds_begun_ + 1;
+    if (round_adopted_ < command->node) return park(std::move(command));
+  }
   Reply reply{.type = Reply::Type::array};
   reply.elements.push_back({.type = Reply::Type::integer, .integer = version_});
   std::set<std::uint32_t> ids;
@@ -473,21 +520,7 @@ void Fleet::follow_redirects(SteadyTime now) {
     if (redirect.kind == Redirect::Kind::ask) {
       auto& node = node_at(endpoint, false, false);
       node.member = true;
-      // Both go into one queue, one behind the other.
-      auto& lane = *node.lanes[command->slot % node.lanes.size()];
-      class Asking final : public CountedCommand {
-       public:
-        Asking() {
-          append_request(request, {"ASKING"});
-          times_sent = 1;  // not again on another connection
-          pinned = internal = true;
-        }
-        bool on_reply(Reply&& /*reply*/, Counters& /*unused*/) override { return true; }
-        void on_error(Error&& /*error*/) override {}
-        void publish() noexcept override {}
-      };
-      lane.connection->accept(Ref<Command>::adopt(new Asking));
-      give(node, std::move(command));
+      give(node, std::move(command), Asking::yes);
       continue;
     }
     want_discovery(now);

@@ -80,7 +80,9 @@ class Fleet final : public Backend, private ErrorFilter {
   bool take(Ref<Command>& command, std::string_view error, void* connection) override;
   [[nodiscard]] bool takes(std::string_view error) const noexcept override;
   void route(Ref<Command> command);
-  void give(FleetNode& node, Ref<Command> command);
+  enum class Asking : bool { no, yes };  // for what is on its way there
+  void give(FleetNode& node, Ref<Command> command, Asking asking = Asking::no);
+  [[nodiscard]] bool takes_too_much(Load held, std::size_t bytes, std::size_t parts) const;
   void park(Ref<Command> command);
   void unpark();
   void forget_near(const Command& command);
@@ -101,6 +103,7 @@ class Fleet final : public Backend, private ErrorFilter {
   std::optional<SteadyTime> doubt(FleetLane& lane, SteadyTime now);
   void leave(FleetLane& lane, SteadyTime now);
   void account(FleetLane& lane);
+  std::vector<Ref<Command>> waiting_of(FleetLane& lane);
   void settle_due(FleetLane& lane, std::optional<SteadyTime> due);
 
   // --- discovery ---
@@ -129,6 +132,7 @@ class Fleet final : public Backend, private ErrorFilter {
   std::uint32_t next_id_ = 1;
   std::vector<FleetNode*> owners_;  // by slot; null: nobody, as far as is known
   bool mapped_ = false;
+  bool several_ = false;       // nodes that serve
   std::uint32_t version_ = 0;  // of who owns what
   std::optional<Topology> topology_;
 
@@ -157,7 +161,9 @@ class Fleet final : public Backend, private ErrorFilter {
   std::optional<SteadyTime> discover_at_;
   SteadyTime last_round_ = SteadyTime::min();
   Backoff round_backoff_;
-  int rounds_in_vain_ = 0;  // or with trouble still there afterwards
+  std::uint32_t rounds_begun_ = 0;
+  std::uint32_t round_adopted_ = 0;  // the number of the one whose outcome is in force
+  int rounds_in_vain_ = 0;           // or with trouble still there afterwards
   std::size_t rotation_ = 0;
   std::optional<Error> trouble_;
   bool closing_ = false;

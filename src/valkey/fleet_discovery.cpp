@@ -56,6 +56,7 @@ void Fleet::discover(SteadyTime now) {
 void Fleet::begin_round(SteadyTime now) {
   discover_at_.reset();
   last_round_ = now;
+  ++rounds_begun_;
   round_.emplace();
   round_->patience = now + options_.connect_timeout;
   auto& list = round_->to_ask;
@@ -186,6 +187,7 @@ void Fleet::adopt_primary(const ServerAddress& primary, std::vector<ServerAddres
 
 void Fleet::adopt(const Topology& topology, SteadyTime now) {
   round_.reset();
+  round_adopted_ = rounds_begun_;
   if (options_.deployment != Deployment::single) {
     discover_at_.reset();
     want_discovery(now + between_looks);
@@ -214,6 +216,7 @@ void Fleet::adopt(const Topology& topology, SteadyTime now) {
   }
   topology_ = topology;
   mapped_ = true;
+  several_ = members.size() > 1;
   if (owners_ != before) {
     ++version_;
     if (channels_) channels_->forget_all();
@@ -234,8 +237,7 @@ void Fleet::adopt(const Topology& topology, SteadyTime now) {
   for (auto& [name, node] : nodes_) {
     if (node->ready()) continue;
     for (auto& lane : node->lanes) {
-      for (auto& command : lane->connection->take_waiting()) route(std::move(command));
-      account(*lane);
+      for (auto& command : waiting_of(*lane)) route(std::move(command));
     }
   }
   for (auto& [name, node] : nodes_) {

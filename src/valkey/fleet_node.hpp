@@ -47,6 +47,7 @@ struct FleetNode {
   bool retired = false;  // goes when what is under way has ended
   std::vector<FleetNode*> replicas = {};
   std::size_t next_replica = 0;
+  Backend::Load load = {};  // of all its lanes, as last known
   std::vector<std::unique_ptr<FleetLane>> lanes = {};
 
   [[nodiscard]] bool ready() const {

@@ -8,7 +8,6 @@
 
 namespace valkeycache::inline v0 {
 namespace detail {
-namespace {}  // namespace
 
 SteadyTime step_deadline(const CacheCore& core) {
   const auto& options = core.options();
@@ -43,9 +42,10 @@ Result<bool> KeyWalk::begin_pass() {
     if (passes_ != 0) return false;
     nodes_ = {0};
   } else {
-    // Of the backend itself: no server is asked.
-    auto roster =
-        ask<Roster>(core_, {}, &KeyWalk::decode_roster, step_deadline(core_), token_).get();
+    // Of the backend itself. What it knows will do to begin with, not to end with.
+    auto roster = ask<Roster>(core_, {}, &KeyWalk::decode_roster, step_deadline(core_), token_, 0,
+                              passes_ != 0)
+                      .get();
     if (!roster) return std::move(roster).error();
     const bool unchanged = roster->version == map_version_ && !again_after_error_;
     if (passes_ != 0 && unchanged) return false;

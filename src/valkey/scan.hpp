@@ -32,13 +32,15 @@ inline Error error_slots_kept_moving() {
 // A command whose future somebody waits for; none of those that write.
 template <class T>
 Future<T> ask(CacheCore& core, std::string request, typename CommandFuture<T>::Decode decode,
-              SteadyTime deadline, const std::stop_token& token, std::uint32_t node = 0) {
+              SteadyTime deadline, const std::stop_token& token, std::uint32_t node = 0,
+              bool anew = false) {
   auto command = Ref<CommandFuture<T>>::adopt(new CommandFuture<T>(decode));
   command->set_context(core.context());
   command->set_helper(&core);
   command->request = std::move(request);
   command->deadline = deadline;
   command->node = node;
+  command->anew = anew;
   auto future = Ref<FutureState<T>>::share(command.get());
   core.submit(Ref<Command>::adopt(command.detach()), token);
   return FutureAccess::make<T>(std::move(future));
@@ -49,7 +51,8 @@ Future<T> ask(CacheCore& core, std::string request, typename CommandFuture<T>::D
 SteadyTime step_deadline(const CacheCore& core);
 
 // In a cluster every primary is scanned by a cursor of its own; and again when slots have changed
-// their owner meanwhile, for their keys may have moved to where the scan had been.
+// their owner, for their keys may have moved to where the scan had been, or to one that nobody knew
+// of.
 class KeyWalk {
  public:
   // The core outlives the walk.

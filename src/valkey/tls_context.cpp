@@ -3,6 +3,7 @@
 #include <valkeycache/detail/future_state.hpp>
 
 #include <algorithm>
+#include <cstdlib>
 #include <optional>
 #include <utility>
 
@@ -58,6 +59,16 @@ std::optional<Error> load_authorities(SSL_CTX* context, const TlsOptions& option
   return std::nullopt;
 }
 
+// Where SSL_CTX_set_default_verify_paths() looks.
+std::string file_of_system() {
+  const char* const set = std::getenv(X509_get_default_cert_file_env());
+  return set ? set : X509_get_default_cert_file();
+}
+std::string folder_of_system() {
+  const char* const set = std::getenv(X509_get_default_cert_dir_env());
+  return set ? set : X509_get_default_cert_dir();
+}
+
 std::optional<Error> load_identity(SSL_CTX* context, const TlsOptions& options) {
   if (options.certificate_file.empty()) return std::nullopt;
   if (SSL_CTX_use_certificate_chain_file(context, options.certificate_file.c_str()) != 1) {
@@ -72,6 +83,14 @@ std::optional<Error> load_identity(SSL_CTX* context, const TlsOptions& options) 
 }
 
 }  // namespace
+
+TlsContext::TlsContext(TlsOptions options) : options_(std::move(options)) {
+  files_ = {options_.certificate_file, options_.key_file};
+  if (options_.insecure_skip_verification) return;
+  const bool of_system = options_.ca_file.empty() && options_.ca_directory.empty();
+  files_.push_back(of_system ? file_of_system() : options_.ca_file);
+  files_.push_back(of_system ? folder_of_system() : options_.ca_directory);
+}
 
 Result<std::unique_ptr<TlsContext>> TlsContext::make(const TlsOptions& options) {
   std::unique_ptr<TlsContext> made(new TlsContext(options));
@@ -105,9 +124,9 @@ Result<TlsContext::Context> TlsContext::read(const TlsOptions& options) {
 
 TlsContext::State TlsContext::state_of_files() const {
   State state;
-  for (const auto* file : {&options_.ca_file, &options_.certificate_file, &options_.key_file}) {
+  for (const auto& file : files_) {
     struct stat found {};
-    if (file->empty() || stat(file->c_str(), &found) != 0) continue;
+    if (file.empty() || stat(file.c_str(), &found) != 0) continue;
     state.insert(state.end(), {static_cast<std::int64_t>(found.st_mtim.tv_sec),
                                static_cast<std::int64_t>(found.st_mtim.tv_nsec),
                                static_cast<std::int64_t>(found.st_size),

@@ -34,15 +34,16 @@ class TlsContext {
     void operator()(SSL_CTX* context) const noexcept { SSL_CTX_free(context); }
   };
   using Context = std::unique_ptr<SSL_CTX, FreeContext>;
-  // Of a file: when it was changed, how long it is and which it is.
+  // Of a file or folder: when it was changed, how long it is and which it is.
   using State = std::vector<std::int64_t>;
 
-  explicit TlsContext(TlsOptions options) : options_(std::move(options)) {}
+  explicit TlsContext(TlsOptions options);
   static Result<Context> read(const TlsOptions& options);
   [[nodiscard]] State state_of_files() const;
   void reread_if_changed(const LogHook& log);
 
   TlsOptions options_;
+  std::vector<std::string> files_;  // and folders, all that is read
   State state_;
   Context context_;
 };

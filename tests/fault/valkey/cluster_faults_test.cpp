@@ -233,4 +233,41 @@ TEST_F(ClusterFaults, ANodeThatHangsDelaysNobodyElse) {
   for (auto& got : waiting) EXPECT_EQ(got.get().value(), Found("v"));
 }
 
+// In a batch each key has its own outcome: those of the node that hangs run out of time.
+TEST_F(ClusterFaults, ANodeThatHangsFailsItsOwnPartOfABatch) {
+  const NoFailover none;
+  const auto hung = some_primary();
+  auto options = patient();
+  options.prefix = "batches";
+  const auto cache = ValkeyCache::open(cluster().uri(), options).value();
+  std::vector<CacheKey> keys;
+  std::vector<KeyValue> entries;
+  std::vector<bool> hangs;
+  for (int i = 0; i < 60; ++i) {
+    keys.push_back(key_of("batch" + std::to_string(i)));
+    entries.push_back({.key = keys.back(), .value = std::to_string(i)});
+    hangs.push_back(cluster().owner_of(cluster().slot_of(cache.wire_key(keys.back()))) == hung);
+  }
+  ASSERT_NE(std::count(hangs.begin(), hangs.end(), true), 0);
+  for (const auto& stored : cache.set(entries).get().value()) ASSERT_TRUE(ok(stored));
+  cluster().server(hung).pause();
+  const CallOptions in_time{.timeout = sanitized ? 6s : 2s};
+  auto getting = cache.get(keys, in_time);
+  auto setting = cache.set(entries, in_time);
+  const auto found = getting.get().value();
+  const auto stored = setting.get().value();
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (hangs[i]) {
+      EXPECT_TRUE(fails_with(found[i], ErrorCode::timeout)) << i;
+      EXPECT_TRUE(fails_with(stored[i], ErrorCode::timeout)) << i;
+      EXPECT_TRUE(stored[i].error().maybe_applied) << i;
+    } else {
+      EXPECT_EQ(found[i].value(), Found(std::to_string(i)));
+      EXPECT_TRUE(ok(stored[i])) << i;
+    }
+  }
+  cluster().server(hung).resume();
+  for (const auto& each : cache.get(keys).get().value()) EXPECT_TRUE(ok(each));
+}
+
 }  // namespace

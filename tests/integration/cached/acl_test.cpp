@@ -1,7 +1,5 @@
 // The ACL lines of docs/operations.md are enough, and none of their commands is too much; and what
 // ElastiCache Serverless refuses is not missed.
-#include <valkeycache/cached_llm.hpp>
-
 #include <algorithm>
 #include <fstream>
 #include <iterator>
@@ -14,10 +12,9 @@
 
 #include <gtest/gtest.h>
 
-#include "support/valkey/expect.hpp"
+#include "acl_uses.hpp"
 #include "support/valkey/valkey_cluster.hpp"
 #include "support/valkey/valkey_server.hpp"
-#include "support/valkey/wait.hpp"
 
 using namespace valkeycache;
 using namespace valkeycache::test;
@@ -41,110 +38,22 @@ std::vector<Words> documented() {
   return lines;
 }
 
-// The first one, and that which allows a command.
-std::vector<Words> documented_for(const std::string& command) {
+// The first one, and those which allow these commands.
+std::vector<Words> documented_for(const std::vector<std::string>& commands) {
   std::vector<Words> chosen{documented().front()};
-  for (const auto& line : documented()) {
-    if (std::find(line.begin(), line.end(), "+" + command) != line.end()) chosen.push_back(line);
+  for (const auto& command : commands) {
+    for (const auto& line : documented()) {
+      if (std::find(line.begin(), line.end(), "+" + command) != line.end()) chosen.push_back(line);
+    }
   }
-  if (chosen.size() != 2) throw std::runtime_error("the guide does not allow " + command);
+  if (chosen.size() != 1 + commands.size()) {
+    throw std::runtime_error("the guide has not a line for each of these");
+  }
   return chosen;
 }
 
 void set_up(const ValkeyServer& server, const std::vector<Words>& lines) {
   for (const auto& line : lines) server.command(line);
-}
-
-ValkeyCacheOptions app() {
-  ValkeyCacheOptions options;
-  options.username = "app";
-  options.password = "PASSWORD";
-  options.connect_timeout = patience;
-  options.command_timeout = patience;
-  options.near_cache.max_bytes = std::size_t{1} << 20;
-  options.near_cache.max_age = patience;
-  return options;
-}
-
-CacheKey key_of(const std::string& text) {
-  return CacheKey::raw({"acl"}, text).value();
-}
-
-void use_the_cache(const ValkeyCache& cache) {
-  const auto key = key_of("k");
-  ASSERT_TRUE(ok(cache.set(key, "v", 1h).get()));
-  ASSERT_TRUE(ok(cache.set(key, "v", 3600500ms).get()));
-  EXPECT_EQ(cache.get(key).get().value(), "v");
-  ASSERT_TRUE(wait_until([&] {
-    EXPECT_EQ(cache.get(key).get().value(), "v");
-    return cache.stats().near_hits != 0;
-  }));
-  std::vector<KeyValue> entries;
-  std::vector<CacheKey> keys;
-  for (const char* name : {"a", "b", "c", "d"}) {
-    keys.push_back(key_of(name));
-    entries.push_back({keys.back(), name});
-  }
-  for (const auto& stored : cache.set(entries).get().value()) EXPECT_TRUE(ok(stored));
-  keys.push_back(key_of("absent"));
-  const auto found = cache.get(keys).get().value();
-  ASSERT_EQ(found.size(), 5U);
-  for (const auto& one : found) EXPECT_TRUE(ok(one));
-  EXPECT_EQ(found[3].value(), "d");
-  EXPECT_TRUE(cache.touch(key, 2h).get().value());
-  EXPECT_TRUE(cache.touch(key, 7200500ms).get().value());
-  EXPECT_GT(cache.ttl(key).get().value()->duration(), 1h);
-  EXPECT_TRUE(cache.expire_if(key, "v", 3h).get().value());
-  EXPECT_TRUE(cache.replace_if(key, "v", "w", 1h).get().value());
-  EXPECT_TRUE(cache.replace_if(key, "w", "x").get().value());
-  EXPECT_FALSE(cache.set_if_absent(key, "y").get().value());
-  EXPECT_TRUE(cache.erase_if(key, "x").get().value());
-  EXPECT_FALSE(cache.erase(key).get().value());
-  EXPECT_TRUE(ok(cache.ping().get()));
-  EXPECT_EQ(cache.clear({"acl"}).get().value(), 4U);
-}
-
-void use_cached_llm(const ValkeyCache& cache) {
-  int asked = 0;
-  const auto model = make_text_llm({.model = "m", .scope = "local"}, [&](const ChatRequest&) {
-    return "answer " + std::to_string(++asked);
-  });
-  CachedLlmOptions options;
-  options.ttl = 1h;
-  options.advanced.connect_timeout = patience;
-  options.advanced.command_timeout = patience;
-  options.advanced.lease = 10s;
-  const CachedLlm llm(cache, model, options);
-  const auto miss = llm.ask("What is Valkey?").get().value();
-  EXPECT_FALSE(miss.cached);
-  ASSERT_TRUE(ok(cache.flush(patience).get()));
-  const auto hit = llm.ask("What is Valkey?").get().value();
-  EXPECT_TRUE(hit.cached);
-  EXPECT_EQ(hit.response, "answer 1");
-  for (const bool cached : {false, true}) {
-    std::string told;
-    const auto streamed = llm.stream(ChatRequest("And ACLs?").temperature(0.7),
-                                     [&](const StreamEvent& event) {
-                                       if (event.type == StreamEvent::Type::text_delta)
-                                         told += event.text;
-                                     })
-                              .get()
-                              .value();
-    EXPECT_EQ(streamed.cached, cached);
-    EXPECT_EQ(told, "answer 2");
-    ASSERT_TRUE(ok(cache.flush(patience).get()));
-  }
-  EXPECT_TRUE(ok(llm.ask("What is Valkey?", {.refresh = true}).get()));
-  EXPECT_EQ(asked, 3);
-  ASSERT_TRUE(ok(cache.flush(patience).get()));
-  EXPECT_EQ(cache.clear().get().value(), 2U);
-}
-
-void use_everything(const ValkeyCache& cache) {
-  use_the_cache(cache);
-  use_cached_llm(cache);
-  EXPECT_EQ(cache.stats().errors, 0U);
-  EXPECT_EQ(cache.stats().connect_failures, 0U);
 }
 
 // What the server has refused anybody.
@@ -220,7 +129,7 @@ TEST(Acl, TheElastiCacheUserHasTheSame) {
 
 TEST(Acl, ADatabaseOtherThanZero) {
   const ValkeyServer server;
-  set_up(server, documented_for("select"));
+  set_up(server, documented_for({"select"}));
   auto options = app();
   options.database = 1;
   use_everything(ValkeyCache::open(server.uri(), options).value());
@@ -229,12 +138,72 @@ TEST(Acl, ADatabaseOtherThanZero) {
 
 TEST(Acl, APrimary) {
   const ValkeyServer server;
-  set_up(server, documented_for("role"));
+  set_up(server, documented_for({"role"}));
   use_everything(
       ValkeyCache::open("valkey+replicated://127.0.0.1:" + std::to_string(server.port()), app())
           .value());
   EXPECT_EQ(denied(server), "");
-  expect_used(server, documented_for("role"));
+  expect_used(server, documented_for({"role"}));
+}
+
+// Reads are those of a replica as soon as it is connected; writes are the primary's.
+void read_from_replica(const std::string& uri, const ValkeyServer& primary,
+                       const ValkeyServer& replica) {
+  auto options = app();
+  options.near_cache = {};  // which is filled by the primary
+  options.read_from = ReadFrom::replica;
+  const auto cache = ValkeyCache::open(uri, options).value();
+  const auto reads_of = [](const ValkeyServer& server) {
+    const auto stats = server.command({"INFO", "commandstats"}).text;
+    const auto at = stats.find("cmdstat_get:calls=");
+    return at == stats.npos
+               ? 0
+               : std::stoi(stats.substr(at + std::string("cmdstat_get:calls=").size()));
+  };
+  ASSERT_TRUE(ok(cache.set(key_of("k"), "v").get()));
+  ASSERT_TRUE(wait_until([&] {
+    EXPECT_TRUE(ok(cache.get(key_of("k")).get()));
+    return reads_of(replica) != 0;
+  }));
+  const auto of_primary = reads_of(primary);
+  ASSERT_TRUE(wait_until([&] { return cache.get(key_of("k")).get().value() == "v"; }));
+  const CachedLlm llm(cache, make_text_llm({.model = "m", .scope = "local"},
+                                           [](const ChatRequest&) { return "answer"; }));
+  ASSERT_TRUE(ok(llm.ask("What is Valkey?").get()));
+  ASSERT_TRUE(wait_until([&] { return llm.ask("What is Valkey?").get().value().cached; }));
+  EXPECT_EQ(reads_of(primary), of_primary);
+  EXPECT_EQ(cache.clear().get().value(), 2U);
+  EXPECT_EQ(cache.stats().errors, 0U);
+  EXPECT_EQ(denied(primary), "");
+  EXPECT_EQ(denied(replica), "");
+}
+
+TEST(Acl, ReadingFromTheReplicaOfAPrimary) {
+  const ValkeyServer primary{{.config = {"repl-diskless-sync-delay 0"}}};
+  const ValkeyServer replica;
+  for (const auto* server : {&primary, &replica}) {
+    set_up(*server, documented_for({"role", "readonly"}));
+  }
+  replica.command({"REPLICAOF", "127.0.0.1", std::to_string(primary.port())});
+  ASSERT_TRUE(wait_until([&] {
+    return replica.command({"INFO", "replication"}).text.find("master_link_status:up") !=
+               std::string::npos &&
+           !primary.command({"ROLE"}).items.at(2).items.empty();
+  }));
+  read_from_replica("valkey+replicated://127.0.0.1:" + std::to_string(primary.port()), primary,
+                    replica);
+}
+
+TEST(Acl, ReadingFromTheReplicasOfACluster) {
+  const ValkeyCluster cluster({.primaries = 1, .replicas = 1});
+  const auto lines = documented_for({"cluster|slots", "readonly"});
+  for (std::size_t i = 0; i < cluster.size(); ++i) set_up(cluster.server(i), lines);
+  cluster.server(0).command({"SET", "other:key", "v"});
+  ASSERT_TRUE(wait_until([&] {  // a replica is told of once it has something
+    return cluster.server(0).command({"CLUSTER", "SLOTS"}).items.at(0).items.size() == 4;
+  }));
+  read_from_replica(cluster.uri(), cluster.server(0), cluster.server(1));
+  expect_used(cluster.server(1), {{"+readonly", "+get"}});
 }
 
 // --- clusters, and what Serverless refuses -------------------------------------------------------
@@ -253,7 +222,7 @@ class AclCluster : public testing::Test {
 };
 
 TEST_F(AclCluster, TheSecondLineIsEnough) {
-  apply_everywhere(documented_for("cluster|slots"));
+  apply_everywhere(documented_for({"cluster|slots"}));
   const auto cache = ValkeyCache::open(cluster_->uri(), app()).value();
   use_everything(cache);
   EXPECT_EQ(cache.stats().near_coherence, NearCoherence::tracking);

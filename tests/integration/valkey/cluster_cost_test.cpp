@@ -1,5 +1,6 @@
 // What an operation takes does not depend on how many nodes there are: allocations of the whole
-// process, the simulated nodes apart. Instructions are counted by the benchmarks (nodes.*).
+// process, the simulated nodes apart. Instructions are counted by the benchmarks' nodes.*, which
+// the long tests run (bench_nodes_long).
 #include <valkeycache/valkey_cache.hpp>
 
 #include <algorithm>

@@ -71,6 +71,35 @@ TEST(ClusterEndpoint, ServesAllSlotsAndMayMoveToAnotherServer) {
   EXPECT_EQ(cluster.server(1).command({"DBSIZE"}).integer, 0);
 }
 
+// By name, which is all that the certificate proves: no node says where it is.
+TEST(ClusterEndpoint, OverTls) {
+  const ValkeyCluster cluster({.primaries = 1,
+                               .config = {"cluster-preferred-endpoint-type unknown-endpoint"},
+                               .tls = true,
+                               .certificate = {.names = "DNS:localhost"},
+                               .fronted = true});
+  auto options = patient_options();
+  options.tls.ca_file = cluster.server(0).ca_file();
+  options.near_cache.max_bytes = 1 << 20;
+  const auto cache = ValkeyCache::open(cluster.uri(0), options).value();
+  const auto keys = many_keys(100);
+  std::vector<KeyValue> entries;
+  for (const auto& key : keys) entries.push_back({.key = key, .value = key.text()});
+  for (const auto& stored : cache.set(entries).get().value()) ASSERT_TRUE(ok(stored));
+  const auto found = cache.get(keys).get().value();
+  for (std::size_t i = 0; i < keys.size(); ++i) EXPECT_EQ(found[i].value(), keys[i].text());
+  EXPECT_TRUE(wait_until([&] {
+    EXPECT_EQ(cache.get(keys[0]).get().value(), keys[0].text());
+    return static_cast<bool>(cache.find_near(keys[0]));
+  }));
+  EXPECT_EQ(cache.clear().get().value(), keys.size());
+  EXPECT_EQ(cache.stats().errors, 0U);
+  // No address was tried beside the endpoint.
+  EXPECT_EQ(cache.stats().connects, 1U);
+  EXPECT_EQ(cache.stats().connect_failures, 0U);
+  EXPECT_EQ(cluster.front(0).connections(), 1);
+}
+
 // What a server says while it cannot serve a key: the call waits, and is answered in its time.
 TEST(ClusterEndpoint, PausesOfTheClusterAreWaitedFor) {
   std::atomic<std::size_t> asked{0};

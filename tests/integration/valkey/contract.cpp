@@ -11,12 +11,14 @@ namespace {
 
 std::unique_ptr<ValkeyServer> the_server;
 std::unique_ptr<ValkeyServer> the_resp2_server;
+std::unique_ptr<ValkeyCluster> the_cluster;
 
 class Servers : public testing::Environment {
  public:
   void TearDown() override {
     the_server.reset();
     the_resp2_server.reset();
+    the_cluster.reset();
   }
 };
 [[maybe_unused]] const auto* const servers = testing::AddGlobalTestEnvironment(new Servers);
@@ -37,6 +39,11 @@ ValkeyServer& shared_resp2_server() {
         ValkeyServerOptions{.config = {"rename-command HELLO \"\"", "rename-command CLIENT \"\""}});
   }
   return *the_resp2_server;
+}
+
+ValkeyCluster& shared_cluster() {
+  if (!the_cluster) the_cluster = std::make_unique<ValkeyCluster>();
+  return *the_cluster;
 }
 
 std::string unique_prefix() {
@@ -81,6 +88,8 @@ ValkeyCache CacheContract::open(ValkeyCacheOptions options) const {
       return ValkeyCache::open(shared_server().unix_uri(), std::move(options)).value();
     case Transport::resp2:
       return ValkeyCache::open(shared_resp2_server().uri(), std::move(options)).value();
+    case Transport::cluster:
+      return ValkeyCache::open(shared_cluster().uri(), std::move(options)).value();
     case Transport::memory:
       break;
   }

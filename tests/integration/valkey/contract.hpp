@@ -1,5 +1,5 @@
-// The contract of ValkeyCache holds alike over TCP, TLS, a Unix socket, RESP2 and in memory: tests
-// of class CacheContract run against each.
+// The contract of ValkeyCache holds alike over TCP, TLS, a Unix socket, RESP2, in a cluster and in
+// memory: tests of class CacheContract run against each.
 #pragma once
 
 #include <valkeycache/valkey_cache.hpp>
@@ -10,17 +10,20 @@
 #include <gtest/gtest.h>
 
 #include "support/valkey/expect.hpp"
+#include "support/valkey/valkey_cluster.hpp"
 #include "support/valkey/valkey_server.hpp"
 #include "support/valkey/wait.hpp"
 
 namespace valkeycache::test {
 
-enum class Transport { tcp, tls, unix_socket, resp2, memory };
+enum class Transport { tcp, tls, unix_socket, resp2, cluster, memory };
 
 // Servers that all tests of a program share; started when they are first asked for.
 ValkeyServer& shared_server();
 // One that knows no HELLO and no CLIENT, as servers of old.
 ValkeyServer& shared_resp2_server();
+// Three primaries.
+ValkeyCluster& shared_cluster();
 
 // A prefix (or a name) that no other test uses.
 std::string unique_prefix();
@@ -53,6 +56,8 @@ inline const char* to_string(Transport transport) {
       return "unix_socket";
     case Transport::resp2:
       return "resp2";
+    case Transport::cluster:
+      return "cluster";
     default:
       return "memory";
   }
@@ -65,15 +70,16 @@ inline constexpr auto transport_name = [](const testing::TestParamInfo<Transport
   return to_string(info.param);
 };
 
-#define VALKEYCACHE_EVERY_TRANSPORT(suite)                                                         \
+#define VALKEYCACHE_EVERY_TRANSPORT(suite)                                                      \
+  INSTANTIATE_TEST_SUITE_P(                                                                     \
+      Over, suite,                                                                              \
+      testing::Values(Transport::tcp, Transport::tls, Transport::unix_socket, Transport::resp2, \
+                      Transport::cluster, Transport::memory),                                   \
+      transport_name)
+#define VALKEYCACHE_EVERY_SERVER(suite)                                                            \
   INSTANTIATE_TEST_SUITE_P(Over, suite,                                                            \
                            testing::Values(Transport::tcp, Transport::tls, Transport::unix_socket, \
-                                           Transport::resp2, Transport::memory),                   \
+                                           Transport::resp2, Transport::cluster),                  \
                            transport_name)
-#define VALKEYCACHE_EVERY_SERVER(suite)                                                          \
-  INSTANTIATE_TEST_SUITE_P(                                                                      \
-      Over, suite,                                                                               \
-      testing::Values(Transport::tcp, Transport::tls, Transport::unix_socket, Transport::resp2), \
-      transport_name)
 
 }  // namespace valkeycache::test

@@ -144,7 +144,11 @@ TEST_P(ListReplyLimits, AReplyOverTheLimitIsRefused) {
     EXPECT_TRUE(fails_with(whole, ErrorCode::too_large));
     refused = keys.size();
   }
-  EXPECT_GT(refused, 0U);
+  if (GetParam() == Transport::cluster) {
+    EXPECT_EQ(refused, 0U) << "each value comes in a reply of its own";
+  } else {
+    EXPECT_GT(refused, 0U);
+  }
   const auto some = limited.get(std::vector(keys.begin(), keys.begin() + 5)).get();
   ASSERT_TRUE(ok(some));
   for (const auto& each : *some) EXPECT_TRUE(ok(each));

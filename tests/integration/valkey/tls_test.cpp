@@ -1,7 +1,6 @@
-// TLS: who is trusted, who is let in, what renewal needs, and that traffic survives it.
+// TLS: who is trusted, who is let in, and that traffic survives it.
 #include <atomic>
 #include <cstdlib>
-#include <fstream>
 #include <mutex>
 #include <thread>
 
@@ -9,10 +8,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "contract.hpp"
 #include "support/valkey/fake_server.hpp"
-#include "support/valkey/monitor.hpp"
 #include "support/valkey/tcp_proxy.hpp"
+#include "tls_fixture.hpp"
 
 using namespace valkeycache;
 using namespace valkeycache::test;
@@ -57,48 +55,6 @@ class ListeningSocket {
  private:
   int listener_;
   std::uint16_t port_ = 0;
-};
-
-class Tls : public testing::Test {
- protected:
-  std::string file(const std::string& name, const std::string& text) const {
-    const auto path = folder_.path() + "/" + name;
-    // At once, as those who renew certificates do it.
-    std::ofstream(path + ".new") << text;
-    std::rename((path + ".new").c_str(), path.c_str());
-    return path;
-  }
-  // Options that trust the server, and fail soon.
-  [[nodiscard]] static ValkeyCacheOptions trusting(const ValkeyServer& server) {
-    auto options = patient_options();
-    options.tls.ca_file = server.ca_file();
-    return options;
-  }
-  static Result<void> try_out(const std::string& uri, ValkeyCacheOptions options) {
-    auto cache = ValkeyCache::open(uri, std::move(options));
-    if (!cache) return cache.error();
-    return cache->set(key_of("k"), "v").get();
-  }
-  // No call was answered, and the message says why.
-  static testing::AssertionResult not_trusted(const std::string& uri, ValkeyCacheOptions options,
-                                              const std::string& why) {
-    const auto tried = try_out(uri, std::move(options));
-    const auto failed = fails_with(tried, ErrorCode::tls_failed);
-    if (!failed) return failed;
-    if (tried.error().retryable) return testing::AssertionFailure() << "retryable";
-    if (tried.error().message.find(why) != std::string::npos) return failed;
-    return testing::AssertionFailure() << described(tried.error()) << "; wanted: " << why;
-  }
-  [[nodiscard]] static std::string at(const std::string& host, std::uint16_t port) {
-    return "valkeys://" + host + ":" + std::to_string(port);
-  }
-
-  TemporaryFolder folder_;
-};
-
-class TlsServer : public Tls {
- protected:
-  ValkeyServer server_{{.tls = true}};
 };
 
 // --- whom we trust -----------------------------------------------------------------------------
@@ -193,6 +149,20 @@ TEST_F(TlsServer, SelfSignedIsNotUnlessItIsTheOneNamed) {
   EXPECT_TRUE(ok(try_out(server_.tls_uri(), options)));
 }
 
+// By an authority that nobody trusts by itself, but for the one above it.
+TEST_F(TlsServer, AChainIsFollowedToTheAuthority) {
+  const auto between = server_.authority().intermediate("in between").intermediate("and once more");
+  const auto certificate = between.issue();
+  server_.show(certificate);
+  EXPECT_TRUE(ok(try_out(server_.tls_uri(), trusting(server_))));
+  // Without those in between there is no way up.
+  auto alone = certificate;
+  const std::string end = "-----END CERTIFICATE-----\n";
+  alone.certificate.resize(alone.certificate.find(end) + end.size());
+  server_.show(alone);
+  EXPECT_TRUE(not_trusted(server_.tls_uri(), trusting(server_), "tls.ca_file"));
+}
+
 TEST_F(TlsServer, VerificationIsSwitchedOffByNameOnlyAndWarnedOf) {
   std::mutex mutex;
   std::vector<std::string> warnings;
@@ -230,9 +200,10 @@ TEST_F(TlsServer, APasswordTravelsInsideOnly) {
 TEST_F(TlsServer, APlainServerIsToldFromATlsOne) {
   auto options = trusting(server_);
   options.connect_timeout = 300ms;
-  options.command_timeout = 300ms;
-  const auto tried = try_out(at("localhost", server_.port()), options);
-  // It waits for the rest of what it takes for a command of its own.
+  const auto cache = ValkeyCache::open(at("localhost", server_.port()), options).value();
+  // It waits for the rest of what it takes for a command of its own, or has seen enough of it.
+  ASSERT_TRUE(wait_until([&] { return cache.stats().connect_failures != 0; }));
+  const auto tried = cache.get(key_of("k"), {.timeout = 10ms}).get();
   ASSERT_TRUE(fails_with(tried, {ErrorCode::connect_failed, ErrorCode::tls_failed}));
   EXPECT_NE(tried.error().message.find("TLS"), std::string::npos) << described(tried.error());
 }
@@ -266,6 +237,12 @@ TEST_F(Tls, ClientsWithACertificateAreLetIn) {
 
   options.tls.key_file = file("locked.key", encrypted_key(own.key, "open sesame"));
   options.tls.key_password = "open sesame";
+  EXPECT_TRUE(ok(try_out(server.tls_uri(), options)));
+
+  // The server knows the authority above the one that has signed.
+  const auto below = server.authority().intermediate("in between").issue({.names = {}});
+  options.tls.certificate_file = file("chain.pem", below.certificate);
+  options.tls.key_file = file("chain.key", below.key);
   EXPECT_TRUE(ok(try_out(server.tls_uri(), options)));
 
   const auto stranger = Authority("another").issue();
@@ -312,27 +289,6 @@ TEST_F(Tls, UnusableFilesAreNamedWhenTheCacheIsOpened) {
   options.unix_socket = "/tmp/s";
   options.tls.enabled = true;
   EXPECT_TRUE(fails_with(ValkeyCache::open(options), ErrorCode::invalid_argument));
-}
-
-TEST_F(Tls, RenewedFilesAreUsedForTheNextConnection) {
-  ValkeyServer server({.tls_clients_need_certificates = true});
-  auto options = patient_options();
-  options.tls.ca_file = file("ca.pem", Authority("another").certificate());
-  options.tls.certificate_file = file("client.pem", make_self_signed().certificate);
-  options.tls.key_file = folder_.path() + "/client.key";
-  const auto wrong = make_self_signed();
-  options.tls.certificate_file = file("client.pem", wrong.certificate);
-  options.tls.key_file = file("client.key", wrong.key);
-  auto cache = ValkeyCache::open(server.tls_uri(), options).value();
-  EXPECT_TRUE(fails_with(cache.set(key_of("k"), "v").get(), ErrorCode::tls_failed));
-
-  // The right authority, and for a moment half of an identity: what was read before stays.
-  const auto own = server.authority().issue({.names = {}});
-  file("client.pem", own.certificate);
-  EXPECT_TRUE(fails_with(cache.set(key_of("k"), "v").get(), ErrorCode::tls_failed));
-  file("client.key", own.key);
-  file("ca.pem", server.authority().certificate());
-  EXPECT_TRUE(wait_until([&] { return cache.set(key_of("k"), "v").get().has_value(); }));
 }
 
 // --- traffic -----------------------------------------------------------------------------------
@@ -396,36 +352,50 @@ TEST_F(TlsServer, PushesAreReadWhileNobodyCalls) {
   EXPECT_EQ(cache.get(key).get().value(), "new");
 }
 
-// Whatever the cut leaves of a record or of a reply is nobody's value. Every other time it is the
-// server that ends the session, and says so by TLS.
+// A read whose reply breaks off is sent again, once; what has come of it is nobody's value.
 TEST_F(TlsServer, ASessionThatEndsInAReplyIsALossAndMendsItself) {
-  TcpProxy proxy(server_.tls_port(), 200us, 7);
-  auto cache = ValkeyCache::open(at("localhost", proxy.port()), trusting(server_)).value();
+  TcpProxy proxy(server_.tls_port());
+  const auto cache = ValkeyCache::open(at("localhost", proxy.port()), trusting(server_)).value();
   const auto key = key_of("k");
-  const std::string value(300'000, 'v');
+  const std::string value(4'000'000, 'v');
   ASSERT_TRUE(ok(cache.set(key, value).get()));
-  for (int i = 0; i < 10; ++i) {
-    std::vector<Future<std::optional<std::string>>> gets;
-    for (int j = 0; j < 8; ++j) gets.push_back(cache.get(key));
-    if (i % 2 == 0) {
-      proxy.cut();
-    } else {
-      server_.connect().command({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
-    }
-    for (auto& get : gets) {
-      const auto got = get.get();
-      if (got) {
-        ASSERT_EQ(*got, value);
-      } else {
-        EXPECT_TRUE(fails_with(got, {ErrorCode::connection_lost, ErrorCode::connect_failed}));
-      }
-    }
-    ASSERT_TRUE(wait_until([&] {
-      const auto got = cache.get(key).get();
-      return got && *got == value;
-    }));
+
+  constexpr std::size_t part = 1'000'000;
+  auto before = cache.stats().bytes_received;
+  proxy.hold_replies(part);
+  auto got = cache.get(key);
+  for (int time = 0; time < 2; ++time) {
+    ASSERT_TRUE(wait_until([&] { return cache.stats().bytes_received > before + part * 9 / 10; }));
+    EXPECT_FALSE(got.ready());
+    proxy.cut();
+    before = cache.stats().bytes_received;
+    if (time == 0) proxy.hold_replies(part);  // of the next one, as well
   }
-  EXPECT_GE(cache.stats().connects, 2U);
+  ASSERT_TRUE(wait_until([&] { return got.ready(); }, 15s)) << "not only when its time is over";
+  const auto lost = got.get();
+  ASSERT_TRUE(fails_with(lost, ErrorCode::connection_lost));
+  EXPECT_TRUE(lost.error().retryable);
+  EXPECT_FALSE(lost.error().maybe_applied);
+  proxy.release_replies();
+  EXPECT_EQ(cache.get(key).get().value(), value);
+}
+
+// Likewise, ended by the server, by TLS's own rules. More than sockets hold is left to be sent.
+TEST_F(TlsServer, AServerThatEndsASessionInAReply) {
+  TcpProxy proxy(server_.tls_port());
+  const auto cache = ValkeyCache::open(at("localhost", proxy.port()), trusting(server_)).value();
+  const auto key = key_of("k");
+  const std::string value(60'000'000, 'v');
+  ASSERT_TRUE(ok(cache.set(key, value).get()));
+  constexpr std::size_t part = 1'000'000;
+  const auto before = cache.stats().bytes_received;
+  proxy.hold_replies(part);
+  auto got = cache.get(key);
+  ASSERT_TRUE(wait_until([&] { return cache.stats().bytes_received > before + part / 2; }));
+  server_.connect().command({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
+  proxy.release_replies();
+  EXPECT_EQ(got.get().value(), value);
+  EXPECT_EQ(cache.stats().connects, 2U);
 }
 
 TEST_F(TlsServer, AServerThatComesBackIsFoundAgain) {

@@ -190,6 +190,20 @@ Refusal check_time(const std::string& amz_date, long now) {
   return {};
 }
 
+// The scope with the access key in front.
+std::string string_to_sign(const std::string& amz_date, const std::vector<std::string>& scope,
+                           const std::string& canonical) {
+  return "AWS4-HMAC-SHA256\n" + amz_date + "\n" + scope[1] + "/" + scope[2] + "/" + scope[3] + "/" +
+         scope[4] + "\n" + to_hex(hash(canonical));
+}
+
+std::string signature_of(const KnownCaller& caller, const std::vector<std::string>& scope,
+                         const std::string& to_sign) {
+  auto key = mac("AWS4" + caller.secret_access_key, scope[1]);
+  for (const auto& part : {scope[2], scope[3], scope[4]}) key = mac(key, part);
+  return to_hex(mac(key, to_sign));
+}
+
 }  // namespace
 
 std::string header_value(const HeaderPairs& headers, const std::string& name) {
@@ -266,17 +280,61 @@ Refusal check_signature(const ReceivedRequest& request, const CallerRegistry& ca
   }
   canonical += body_hash;
 
-  auto key = mac("AWS4" + caller->second.secret_access_key, scope[1]);
-  for (const auto& part : {scope[2], scope[3], scope[4]}) key = mac(key, part);
-  const auto to_sign = "AWS4-HMAC-SHA256\n" + amz_date + "\n" + scope[1] + "/" + scope[2] + "/" +
-                       scope[3] + "/" + scope[4] + "\n" + to_hex(hash(canonical));
-  if (to_hex(mac(key, to_sign)) != signature) {
+  const auto to_sign = string_to_sign(amz_date, scope, canonical);
+  if (signature_of(caller->second, scope, to_sign) != signature) {
     // The real service, too, tells all that it hashed, session token included.
     return {"InvalidSignatureException",
             "The request signature we calculated does not match the signature you provided. Check "
             "your AWS Secret Access Key and signing method.\n\nThe Canonical String for this "
             "request should have been\n'" +
                 canonical + "'\n\nThe String-to-Sign should have been\n'" + to_sign + "'\n"};
+  }
+  return {};
+}
+
+std::string query_parameter(const std::string& url, const std::string& name) {
+  for (const auto& parameter :
+       split(url.substr(std::min(url.find('?'), url.size() - 1) + 1), '&')) {
+    const auto equals = parameter.find('=');
+    if (uri_decode(parameter.substr(0, equals)) != name || equals == std::string::npos) continue;
+    return uri_decode(parameter.substr(equals + 1));
+  }
+  return "";
+}
+
+Refusal check_presigned(const std::string& url, const CallerRegistry& callers, long now,
+                        const std::string& region, const std::string& service) {
+  const auto host = url.substr(0, url.find('/'));
+  const auto amz_date = query_parameter(url, "X-Amz-Date");
+  const auto scope = split(query_parameter(url, "X-Amz-Credential"), '/');
+  if (query_parameter(url, "X-Amz-Algorithm") != "AWS4-HMAC-SHA256" || scope.size() != 5 ||
+      url.compare(host.size(), 2, "/?") != 0 ||
+      query_parameter(url, "X-Amz-SignedHeaders") != "host") {
+    return {"IncompleteSignatureException", "The query is not complete."};
+  }
+  const auto caller = callers.by_access_key.find(scope[0]);
+  if (caller == callers.by_access_key.end() ||
+      caller->second.session_token != query_parameter(url, "X-Amz-Security-Token")) {
+    return {"UnrecognizedClientException", "The security token is invalid."};
+  }
+  const auto signed_at = parse_time(amz_date);
+  const auto life = std::atol(query_parameter(url, "X-Amz-Expires").c_str());
+  if (signed_at < 0 || signed_at > now + tolerance || now > signed_at + life) {
+    return {"ExpiredTokenException", "Signed at " + amz_date + " for " + std::to_string(life)};
+  }
+  if (scope[1] != amz_date.substr(0, 8) || scope[2] != region || scope[3] != service ||
+      scope[4] != "aws4_request") {
+    return {"InvalidSignatureException", "The scope is another one."};
+  }
+  std::string query;
+  for (const auto& parameter : split(url.substr(host.size() + 2), '&')) {
+    if (parameter.rfind("X-Amz-Signature=", 0) != 0) query += parameter + "&";
+  }
+  const auto canonical =
+      "GET\n/\n" + canonical_query(query) + "\nhost:" + host + "\n\nhost\n" + to_hex(hash(""));
+  if (signature_of(caller->second, scope, string_to_sign(amz_date, scope, canonical)) !=
+      query_parameter(url, "X-Amz-Signature")) {
+    return {"InvalidSignatureException", "It should have been over\n" + canonical};
   }
   return {};
 }

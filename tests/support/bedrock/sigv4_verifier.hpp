@@ -43,4 +43,10 @@ struct Refusal {
 Refusal check_signature(const ReceivedRequest& request, const CallerRegistry& callers, long now,
                         const std::string& region, const std::string& service = "bedrock");
 
+// Of a presigned GET, whose signature is part of the query: a URL without its scheme.
+Refusal check_presigned(const std::string& url, const CallerRegistry& callers, long now,
+                        const std::string& region, const std::string& service);
+// A parameter of its query; "" where there is none.
+std::string query_parameter(const std::string& url, const std::string& name);
+
 }  // namespace valkeycache::test

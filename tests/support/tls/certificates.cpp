@@ -116,8 +116,16 @@ Certificate make_self_signed(const CertificateOptions& options) {
 Authority::Authority(const std::string& name)
     : own_(make({.names = {}, .common_name = name}, true, nullptr)) {}
 
+Authority Authority::intermediate(const std::string& name) const {
+  auto own = make({.names = {}, .common_name = name}, true, &own_);
+  auto chain = own.certificate + chain_;
+  return Authority(std::move(own), std::move(chain));
+}
+
 Certificate Authority::issue(const CertificateOptions& options) const {
-  return make(options, false, &own_);
+  auto issued = make(options, false, &own_);
+  issued.certificate += chain_;
+  return issued;
 }
 
 std::string encrypted_key(const std::string& key, const std::string& password) {

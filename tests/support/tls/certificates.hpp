@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <string>
+#include <utility>
 
 namespace valkeycache::test {
 
@@ -29,10 +30,17 @@ class Authority {
  public:
   explicit Authority(const std::string& name = "ValkeyCache test authority");
   [[nodiscard]] const std::string& certificate() const noexcept { return own_.certificate; }
+  // Another one, by the grace of this one.
+  [[nodiscard]] Authority intermediate(const std::string& name) const;
+  // Of an intermediate one with its own behind it.
   [[nodiscard]] Certificate issue(const CertificateOptions& options = {}) const;
 
  private:
+  explicit Authority(Certificate own, std::string chain)
+      : own_(std::move(own)), chain_(std::move(chain)) {}
+
   Certificate own_;
+  std::string chain_;  // up to the first one, without that
 };
 
 // The same key, encrypted.

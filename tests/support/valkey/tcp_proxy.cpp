@@ -139,7 +139,8 @@ void TcpProxy::relay(int from, int to, bool replies, unsigned seed) {
             std::chrono::microseconds(std::uniform_int_distribution<std::int64_t>(
                 0, static_cast<std::int64_t>(max_delay_.count()))(random)));
       }
-      sent = may_pass(replies) && send_all(to, rest.substr(0, piece));
+      piece = may_pass(replies, piece);
+      sent = piece != 0 && send_all(to, rest.substr(0, piece));
       rest.remove_prefix(piece);
     }
     if (!sent) break;
@@ -148,10 +149,17 @@ void TcpProxy::relay(int from, int to, bool replies, unsigned seed) {
   shutdown(to, SHUT_RDWR);
 }
 
-bool TcpProxy::may_pass(bool replies) {
+std::size_t TcpProxy::may_pass(bool replies, std::size_t bytes) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return stopping_ || !(replies && held_); });
-  return !stopping_;
+  const auto held = [&] {
+    return replies && held_;
+  };
+  changed_.wait(lock, [&] { return stopping_ || !held() || until_held_ != 0; });
+  if (stopping_) return 0;
+  if (!held()) return bytes;
+  const auto passing = std::min(bytes, until_held_);
+  until_held_ -= passing;
+  return passing;
 }
 
 std::string TcpProxy::uri() const {
@@ -163,9 +171,11 @@ int TcpProxy::connections() const {
   return connections_;
 }
 
-void TcpProxy::hold_replies() {
+void TcpProxy::hold_replies(std::size_t after) {
   const std::lock_guard lock(mutex_);
   held_ = true;
+  until_held_ = after;
+  changed_.notify_all();
 }
 
 void TcpProxy::release_replies() {

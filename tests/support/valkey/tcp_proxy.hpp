@@ -27,8 +27,8 @@ class TcpProxy {
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
   [[nodiscard]] std::string uri() const;
   [[nodiscard]] int connections() const;
-  // From now on replies are kept back, until they are let through.
-  void hold_replies();
+  // From now on replies are kept back, but for so many bytes, until they are let through.
+  void hold_replies(std::size_t after = 0);
   void release_replies();
   // Ends all connections.
   void cut();
@@ -46,7 +46,8 @@ class TcpProxy {
   void accept_all();
   void link(int client, const std::string& from);
   void relay(int from, int to, bool replies, unsigned seed);
-  bool may_pass(bool replies);
+  // How much of so much; 0: it is over.
+  std::size_t may_pass(bool replies, std::size_t bytes);
   void cut_if(const std::function<bool(const std::string& from)>& ended);
 
   std::uint16_t server_port_;
@@ -58,6 +59,7 @@ class TcpProxy {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool held_ = false;
+  std::size_t until_held_ = 0;
   bool stopping_ = false;
   int connections_ = 0;
   int cuts_ = 0;
