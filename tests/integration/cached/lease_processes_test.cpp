@@ -96,7 +96,8 @@ TEST_F(LeaseProcesses, AHolderThatIsKilledIsReplaced) {
   EXPECT_LE(left, short_lease);
   const auto begin = std::chrono::steady_clock::now();
   // The rest is for a busy machine.
-  ASSERT_TRUE(wait_until([&] { return asked() == 2; }, left + std::chrono::seconds(sanitized ? 10 : 3)))
+  ASSERT_TRUE(
+      wait_until([&] { return asked() == 2; }, left + std::chrono::seconds(sanitized ? 10 : 3)))
       << "once the lease has run out";
   EXPECT_GE(std::chrono::steady_clock::now() - begin, left / 2) << "and not before";
   let_go();

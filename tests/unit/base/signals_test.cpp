@@ -2,9 +2,9 @@
 #include <array>
 #include <csignal>
 
-#include <gtest/gtest.h>
-
 #include <unistd.h>
+
+#include <gtest/gtest.h>
 
 #include "base/io_thread.hpp"
 
