@@ -4,6 +4,7 @@
 #include <valkeycache/valkeycache.hpp>
 
 #include <atomic>
+#include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <memory>
@@ -58,6 +59,8 @@ CachedLlmOptions ask_options() {
   advanced.breaker_open = simulation::breaker_open;
   advanced.lease = simulation::lease;
   advanced.lease_life = simulation::lease_life;
+  advanced.prices = {.currency = "EUR",
+                     .models = {{.model = simulation::model, .input = 3, .output = 15}}};
   return options;
 }
 
@@ -108,6 +111,19 @@ void compare(Witness& witness, const SimulationReport& seen, const CachedLlmStat
   same("model_errors", stats.model_errors, errors);
   same("tokens consumed", stats.consumed.input, consumed.input);
   same("tokens consumed", stats.consumed.output, consumed.output);
+  const auto cost_of = [](const TokenTotals& tokens) {
+    return (3.0 * static_cast<double>(tokens.input) + 15.0 * static_cast<double>(tokens.output)) /
+           1e6;
+  };
+  // Sums of so many small numbers are not exact.
+  const auto same_cost = [&](const char* what, double counted, double was) {
+    if (std::abs(counted - was) <= 1e-6 * was) return;
+    witness.wrong(std::string(what) + ": counted " + std::to_string(counted) + ", it was " +
+                  std::to_string(was));
+  };
+  same_cost("cost consumed", stats.consumed_cost, cost_of(consumed));
+  same_cost("cost avoided", stats.avoided_cost, cost_of(witness.avoided()));
+  same("calls without a price", stats.unpriced, 0);
 }
 
 // For the whole picture.
