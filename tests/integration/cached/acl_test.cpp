@@ -263,4 +263,26 @@ TEST_F(AclCluster, WhatServerlessRefusesIsNotMissed) {
   }
 }
 
+// As it presents itself: all of that behind one name, over TLS.
+TEST(AclServerless, OneEndpointOverTlsThatRefusesIsUsedInFull) {
+  const ValkeyCluster cluster({.primaries = 1,
+                               .config = {"cluster-preferred-endpoint-type unknown-endpoint"},
+                               .tls = true,
+                               .certificate = {.names = "DNS:localhost"},
+                               .fronted = true});
+  for (const bool tracks : {true, false}) {
+    set_up(cluster.server(0), {{"ACL", "SETUSER", "app", "reset", "on", ">PASSWORD", "~*", "&*",
+                                "+@all", "-keys", "-select", "-readonly", "-role", "-info",
+                                "-config", "-wait", tracks ? "-client|setinfo" : "-client"}});
+    auto options = app();
+    options.tls.ca_file = cluster.server(0).ca_file();
+    const auto cache = ValkeyCache::open(cluster.uri(0), options).value();
+    use_everything(cache);
+    EXPECT_EQ(cache.stats().near_coherence,
+              tracks ? NearCoherence::tracking : NearCoherence::max_age);
+    EXPECT_EQ(cache.stats().connects, 1U);
+    EXPECT_EQ(cache.stats().connect_failures, 0U);
+  }
+}
+
 }  // namespace
