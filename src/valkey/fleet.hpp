@@ -43,6 +43,7 @@ struct FleetRound {
   std::vector<NodeName> to_ask;
   std::set<NodeName> asked;
   SteadyTime patience{};
+  std::optional<Error> refusal;  // the last one who was asked would not say
 };
 
 class Fleet final : public Backend, private ErrorFilter {
