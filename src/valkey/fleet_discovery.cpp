@@ -236,6 +236,10 @@ void Fleet::adopt(const Topology& topology, SteadyTime now) {
       ++entry;
       continue;
     }
+    if (node.importing_until > now && !node.trouble()) {
+      ++entry;
+      continue;
+    }
     retire(node);
     retired_.push_back(std::move(entry->second));
     entry = nodes_.erase(entry);
