@@ -66,7 +66,7 @@ class ClearJob final : public FutureState<std::uint64_t> {
   std::size_t scans_left_ = 0;  // servers that have not been scanned to their end
   // Of a cluster.
   ScanPlan plan_;
-  std::vector<bool> probed_;  // by slot: whether it is on the move, in this pass
+  std::vector<bool> probed_;  // by slot: in this pass, whether it is on the move
   bool keys_moved_ = false;   // while they were being erased
   bool roster_failed_ = false;
   bool scanned_all_ = false;
@@ -151,7 +151,7 @@ void ClearJob::ask_roster() {
   auto step = Ref<RosterStep>::adopt(new RosterStep(Ref<ClearJob>::share(this)));
   // The first may be a guess. What ends the job is not: a server that has come since, unseen, has
   // keys, too.
-  step->anew = plan_.passes() > 0;
+  step->anew = plan_.begun();
   step->deadline = step_deadline();
   core_.submit(std::move(step), options_.stop_token);
 }
@@ -160,7 +160,7 @@ void ClearJob::ask_roster() {
 void ClearJob::heard_roster(Result<Reply> reply) {
   --steps_under_way_;
   if (!reply) {
-    const bool again = plan_.passes() > 0 && reply.error().retryable;
+    const bool again = plan_.begun() && reply.error().retryable;
     if (again && !std::exchange(roster_failed_, true)) return ask_roster();
     if (!error_) error_ = std::move(reply).error();
     scanned_all_ = true;

@@ -26,6 +26,7 @@ Roster read_roster(const Reply& reply) {
 }
 
 ScanPlan::Step ScanPlan::heard(const Roster& roster, SteadyTime now, SteadyTime limit) {
+  begun_ = true;
   version_ = roster.version;
   nodes_.clear();
   for (const auto& node : roster.nodes) {
@@ -88,7 +89,7 @@ Result<bool> KeyWalk::plan_pass() {
   bool failed = false;
   for (;;) {
     // Of the backend itself. What it knows will do to begin with, not to end with.
-    const bool anew = plan_.passes() != 0;
+    const bool anew = plan_.begun();
     auto roster =
         ask<Roster>(core_, {}, &KeyWalk::decode_roster, step_deadline(core_), token_, 0, anew)
             .get();

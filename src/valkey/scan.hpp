@@ -49,8 +49,8 @@ Roster read_roster(const Reply& reply);
 class ScanPlan {
  public:
   enum class Step : std::uint8_t {
-    scan,       // nodes()
-    ask_again,  // and take no guess for an answer
+    scan,  // nodes()
+    ask_again,
     done,
     give_up,  // slots move all the time
   };
@@ -60,6 +60,8 @@ class ScanPlan {
 
   [[nodiscard]] const std::vector<std::uint32_t>& nodes() const noexcept { return nodes_; }
   [[nodiscard]] int passes() const noexcept { return passes_; }
+  // It has heard a roster, which may have been a guess. Later ones must not be.
+  [[nodiscard]] bool begun() const noexcept { return begun_; }
   // Of the map as last heard of.
   [[nodiscard]] std::int64_t version() const noexcept { return version_; }
 
@@ -68,6 +70,7 @@ class ScanPlan {
   std::vector<std::uint32_t> nodes_;
   std::optional<SteadyTime> first_pass_ended_;
   std::int64_t version_ = 0;
+  bool begun_ = false;
   int passes_ = 0;
   int pauses_ = 0;  // questions, a tenth of a second each, before the next pass
 };

@@ -68,7 +68,9 @@ TEST(ScanPlan, SlotsThatNeverRestAreGivenUpInTime) {
 
 TEST(ScanPlan, WithoutAnybodyItAsksOn) {
   ScanPlan plan;
+  EXPECT_FALSE(plan.begun());
   EXPECT_EQ(plan.heard({.version = 1, .nodes = {}}, begin), Step::ask_again);
+  EXPECT_TRUE(plan.begun()) << "the next question is a fresh one";
   EXPECT_EQ(plan.heard({.version = 2, .nodes = {{1, 2}}}, begin), Step::scan);
   EXPECT_EQ(plan.heard({.version = 2, .nodes = {{1, 2}}}, begin), Step::done);
 }
