@@ -57,6 +57,8 @@ class Export {
         write(write_line(ExportHead{.id = id_, .prefix = prefix_, .created_ms = unix_time_ms()}));
     while (done) {
       if (options_.stop_token.stop_requested()) return error_cancelled();
+      while (done && walk_.pass_ended() && !under_way_.empty()) done = take_oldest();
+      if (!done) break;
       auto keys = walk_.next();
       if (!keys) return std::move(keys).error();
       if (!*keys) break;

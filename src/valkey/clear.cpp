@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "key/lease_name.hpp"
+#include "valkey/cluster_slot.hpp"
 #include "valkey/decode.hpp"
 #include "valkey/glob.hpp"
 #include "valkey/near_tier.hpp"
@@ -41,11 +42,12 @@ class ClearJob final : public FutureState<std::uint64_t> {
 
   void heard_roster(Result<Reply> roster);
   void scanned(Result<Reply> page, std::uint32_t node);
-  void erased(Result<std::uint64_t> count);
+  // `sent_on`: not carried out where it was sent to first.
+  void erased(Result<std::uint64_t> count, bool sent_on);
 
  private:
   void ask_roster();
-  void submit_erase(std::span<const Reply> keys);
+  void submit_erase(std::span<const Reply> keys, bool counted);
   void submit_each(std::span<const Reply> keys);
   [[nodiscard]] SteadyTime step_deadline() const;
   void tell_progress();
@@ -62,10 +64,11 @@ class ClearJob final : public FutureState<std::uint64_t> {
   std::uint64_t told_ = 0;
   int steps_under_way_ = 0;
   std::size_t scans_left_ = 0;  // servers that have not been scanned to their end
-  // Of a cluster: which map was scanned by, and how often it was begun.
-  std::int64_t map_version_ = 0;
-  int passes_ = 0;
-  bool asked_again_after_error_ = false;
+  // Of a cluster.
+  ScanPlan plan_;
+  std::vector<bool> probed_;  // by slot: in this pass, whether it is on the move
+  bool keys_moved_ = false;   // while they were being erased
+  bool roster_failed_ = false;
   bool scanned_all_ = false;
   std::optional<Error> error_;
 };
@@ -105,24 +108,24 @@ class ScanStep final : public CountedCommand {
   Result<Reply> outcome_ = error_abandoned();
 };
 
-// Of entries, or of the leases beside them, which are no entries and are not counted.
+// Of entries; or of what is not counted: the leases beside them, and what has been erased before.
 class EraseStep final : public CountedCommand {
  public:
-  EraseStep(Ref<ClearJob> job, bool leases) : job_(std::move(job)), leases_(leases) {
+  EraseStep(Ref<ClearJob> job, bool counted) : job_(std::move(job)), counted_(counted) {
     effect = Effect::change;
   }
   bool on_reply(Reply&& reply, Counters& counters) override {
     Counters nobodys;
-    outcome_ = decode_count(std::move(reply), leases_ ? nobodys : counters);
-    if (leases_ && outcome_) outcome_ = std::uint64_t{0};
+    outcome_ = decode_count(std::move(reply), counted_ ? counters : nobodys);
+    if (!counted_ && outcome_) outcome_ = std::uint64_t{0};
     return outcome_.has_value() || outcome_.error().code != ErrorCode::protocol_error;
   }
   void on_error(Error&& error) override { outcome_ = std::move(error); }
-  void publish() noexcept override { job_->erased(std::move(outcome_)); }
+  void publish() noexcept override { job_->erased(std::move(outcome_), redirects != 0); }
 
  private:
   Ref<ClearJob> job_;
-  const bool leases_;
+  const bool counted_;
   Result<std::uint64_t> outcome_ = error_abandoned();
 };
 
@@ -148,37 +151,50 @@ void ClearJob::ask_roster() {
   auto step = Ref<RosterStep>::adopt(new RosterStep(Ref<ClearJob>::share(this)));
   // The first may be a guess. What ends the job is not: a server that has come since, unseen, has
   // keys, too.
-  step->anew = passes_ > 0;
+  step->anew = plan_.begun();
   step->deadline = step_deadline();
   core_.submit(std::move(step), options_.stop_token);
 }
 
-// Every primary is scanned, by a cursor of its own; and again when slots have changed their owner
-// meanwhile, for their keys may have moved to where the scan had been.
-void ClearJob::heard_roster(Result<Reply> roster) {
+// Every primary is scanned, by a cursor of its own, as the plan has it.
+void ClearJob::heard_roster(Result<Reply> reply) {
   --steps_under_way_;
-  if (!roster) {
-    if (!error_) error_ = std::move(roster).error();
-    return settle();
-  }
-  const auto& ids = roster->elements;
-  const auto version = ids.at(0).integer;
-  if (passes_ > 0 && version == map_version_) {
+  if (!reply) {
+    const bool again = plan_.begun() && reply.error().retryable;
+    if (again && !std::exchange(roster_failed_, true)) return ask_roster();
+    if (!error_) error_ = std::move(reply).error();
     scanned_all_ = true;
     return settle();
   }
-  if (passes_ >= most_passes) {
-    error_ = error_slots_kept_moving();
+  roster_failed_ = false;
+  const auto roster = read_roster(*reply);
+  if (error_ && roster.version == plan_.version()) {
+    scanned_all_ = true;
     return settle();
   }
-  error_.reset();  // what went wrong may have done so because of the change
-  ++passes_;
-  map_version_ = version;
-  count_ = first_scan_count;
-  scans_left_ = ids.size() - 1;
-  for (std::size_t i = 1; i < ids.size(); ++i) {
-    scan("0", static_cast<std::uint32_t>(ids[i].integer));
+  // What went wrong may have done so because of the change.
+  if (error_) plan_.scan_all_again();
+  error_.reset();
+  switch (plan_.heard(roster, SteadyTime::clock::now(), deadline_)) {
+    case ScanPlan::Step::done:
+      scanned_all_ = true;
+      return settle();
+    case ScanPlan::Step::give_up:
+      error_ = error_slots_kept_moving();
+      scanned_all_ = true;
+      return settle();
+    case ScanPlan::Step::ask_again:
+      return ask_roster();
+    case ScanPlan::Step::scan:
+      break;
   }
+  count_ = first_scan_count;
+  probed_.assign(cluster_slots, false);
+  scans_left_ = plan_.nodes().size();
+  ++steps_under_way_;  // one that ends at once is not the last one
+  for (const auto node : std::vector(plan_.nodes())) scan("0", node);
+  --steps_under_way_;
+  settle();
 }
 
 void ClearJob::scan(std::string_view cursor, std::uint32_t node) {
@@ -203,15 +219,28 @@ void ClearJob::erase(std::vector<Reply> keys) {
 
 void ClearJob::submit_each(std::span<const Reply> keys) {
   if (keys.empty()) return;
-  const std::size_t most = core_.sharded() ? 1 : most_erased_at_once;
-  for (; keys.size() > most; keys = keys.subspan(most)) submit_erase(keys.first(most));
-  submit_erase(keys);
+  const bool counted = !is_lease(keys.front());
+  if (core_.sharded()) {
+    for (; !keys.empty(); keys = keys.subspan(1)) {
+      submit_erase(keys.first(1), counted);
+      // Once more: where the slot is on the move a key that has gone is asked for at the other end
+      // (ASK), which may be a node of which nobody has told.
+      const auto slot = key_slot(keys.front().text);
+      if (probed_[slot]) continue;
+      probed_[slot] = true;
+      submit_erase(keys.first(1), false);
+    }
+    return;
+  }
+  for (; keys.size() > most_erased_at_once; keys = keys.subspan(most_erased_at_once)) {
+    submit_erase(keys.first(most_erased_at_once), counted);
+  }
+  submit_erase(keys, counted);
 }
 
-void ClearJob::submit_erase(std::span<const Reply> keys) {
+void ClearJob::submit_erase(std::span<const Reply> keys, bool counted) {
   ++steps_under_way_;
-  auto step =
-      Ref<EraseStep>::adopt(new EraseStep(Ref<ClearJob>::share(this), is_lease(keys.front())));
+  auto step = Ref<EraseStep>::adopt(new EraseStep(Ref<ClearJob>::share(this), counted));
   append_request_header(step->request, keys.size() + 1);
   append_argument(step->request, "DEL");
   for (const auto& key : keys) append_argument(step->request, key.text);
@@ -220,7 +249,6 @@ void ClearJob::submit_erase(std::span<const Reply> keys) {
 }
 
 void ClearJob::scanned(Result<Reply> page, std::uint32_t node) {
-  --steps_under_way_;
   if (!page) {
     if (!error_) error_ = std::move(page).error();
   } else if (!error_) {
@@ -233,11 +261,13 @@ void ClearJob::scanned(Result<Reply> page, std::uint32_t node) {
     }
     if (!error_) erase(std::move(keys));  // the next page may have been refused at once
   }
+  --steps_under_way_;  // only now: what it led to may have ended at once
   settle();
 }
 
-void ClearJob::erased(Result<std::uint64_t> count) {
+void ClearJob::erased(Result<std::uint64_t> count, bool sent_on) {
   --steps_under_way_;
+  keys_moved_ = keys_moved_ || sent_on;
   if (count) {
     removed_ += *count;
     tell_progress();
@@ -281,9 +311,10 @@ void ClearJob::forget_near() {
 void ClearJob::settle() {
   if (steps_under_way_ != 0) return;
   tell_progress();  // of a few at the end, after which scans of other nodes found nothing
-  if (core_.sharded() && !scanned_all_ && passes_ > 0) {
-    if (!error_) return ask_roster();
-    if (error_->retryable && !std::exchange(asked_again_after_error_, true)) return ask_roster();
+  if (core_.sharded() && !scanned_all_ && (!error_ || error_->retryable)) {
+    // Where one key has gone others may have, past the scan.
+    if (std::exchange(keys_moved_, false)) plan_.scan_all_again();
+    return ask_roster();
   }
   if (!core_.sharded()) scanned_all_ = scans_left_ == 0;
   forget_near();

@@ -347,7 +347,11 @@ void Fleet::route(Ref<Command> command) {
   if (command->request.empty()) return tell_roster(std::move(command));
   if (command->node != 0) {
     auto* node = find_node(command->node);
-    if (node) return give(*node, std::move(command));
+    if (node) {
+      // Who is being scanned stays until that is done.
+      if (node->importing_until != SteadyTime::min()) note_import(*node);
+      return give(*node, std::move(command));
+    }
     return end(std::move(command), {.code = ErrorCode::server_unavailable,
                                     .message = "the node has left the cluster",
                                     .retryable = true});
@@ -453,7 +457,15 @@ void Fleet::end(Ref<Command> command, Error error) {
   outcomes_.push_back(std::move(command));
 }
 
-// Who is asked when all are to be: the primaries' numbers, behind the version of the map.
+// Keys are on their way to it.
+void Fleet::note_import(FleetNode& node) {
+  const auto now = SteadyTime::clock::now();
+  if (node.importing_until < now) node.gained = ++version_;
+  node.importing_until = now + importing_for;
+}
+
+// Who is asked when all are to be: behind the version of the map the number of each primary, and of
+// each node that is taking over slots, with the version since which it has gained nothing.
 void Fleet::tell_roster(Ref<Command> command) {
   if (!mapped_) return park(std::move(command));
   if (command->anew) {
@@ -463,12 +475,17 @@ void Fleet::tell_roster(Ref<Command> command) {
   }
   Reply reply{.type = Reply::Type::array};
   reply.elements.push_back({.type = Reply::Type::integer, .integer = version_});
-  std::set<std::uint32_t> ids;
+  std::map<std::uint32_t, std::uint32_t> gained;
   for (const auto* owner : owners_) {
-    if (owner) ids.insert(owner->id);
+    if (owner) gained[owner->id] = owner->gained;
   }
-  for (const auto id : ids) {
+  const auto now = SteadyTime::clock::now();
+  for (const auto& [name, node] : nodes_) {
+    if (node->importing_until > now) gained[node->id] = node->gained;
+  }
+  for (const auto& [id, version] : gained) {
     reply.elements.push_back({.type = Reply::Type::integer, .integer = id});
+    reply.elements.push_back({.type = Reply::Type::integer, .integer = version});
   }
   (void)command->on_reply(std::move(reply), counters_);
   outcomes_.push_back(std::move(command));
@@ -520,6 +537,7 @@ void Fleet::follow_redirects(SteadyTime now) {
     if (redirect.kind == Redirect::Kind::ask) {
       auto& node = node_at(endpoint, false, false);
       node.member = true;
+      note_import(node);
       give(node, std::move(command), Asking::yes);
       continue;
     }
@@ -531,7 +549,7 @@ void Fleet::follow_redirects(SteadyTime now) {
       if (command->redirects > 2) from->restart = true;
     } else if (owners_[redirect.slot] != &node) {
       owners_[redirect.slot] = &node;
-      ++version_;
+      node.gained = ++version_;
       if (channels_) channels_->forget_all();
     }
     give(node, std::move(command));

@@ -43,7 +43,11 @@ struct FleetRound {
   std::vector<NodeName> to_ask;
   std::set<NodeName> asked;
   SteadyTime patience{};
+  std::optional<Error> refusal;  // the last one who was asked would not say
 };
+
+// Who takes over slots is kept for so long after it was last heard of.
+inline constexpr std::chrono::seconds importing_for{15};
 
 class Fleet final : public Backend, private ErrorFilter {
  public:
@@ -89,6 +93,7 @@ class Fleet final : public Backend, private ErrorFilter {
   // Ends a command that is in no queue.
   void end(Ref<Command> command, Error error);
   void tell_roster(Ref<Command> command);
+  void note_import(FleetNode& node);
   void follow_redirects(SteadyTime now);
   [[nodiscard]] FleetNode* reader_of(FleetNode& primary, const Command& command);
   [[nodiscard]] FleetNode* any_primary();
@@ -133,7 +138,7 @@ class Fleet final : public Backend, private ErrorFilter {
   std::vector<FleetNode*> owners_;  // by slot; null: nobody, as far as is known
   bool mapped_ = false;
   bool several_ = false;       // nodes that serve
-  std::uint32_t version_ = 0;  // of who owns what
+  std::uint32_t version_ = 0;  // of who owns, or takes over, what
   std::optional<Topology> topology_;
 
   TurnList<FleetLane*> touched_;

@@ -42,6 +42,7 @@ void Fleet::discover(SteadyTime now) {
     hope = hope || !node.trouble();
   }
   if (hope && now < round_->patience) return;
+  if (round_->refusal) return round_failed(*round_->refusal, now);
   for (const auto& name : round_->to_ask) {
     if (const auto* why = nodes_[name]->trouble()) {
       return round_failed(*why, now);
@@ -120,6 +121,7 @@ void Fleet::take_answer(SteadyTime now) {
                                   .message = "the cluster has no slots assigned yet",
                                   .retryable = true}
                           : topology.error();
+      round_->refusal = trouble_;
       return;
     }
     case FleetQuestion::About::role: {
@@ -162,11 +164,13 @@ void Fleet::take_answer(SteadyTime now) {
 }
 
 void Fleet::round_failed(Error why, SteadyTime now) {
+  // -ERR to the question is final; to a connection it may be a passing trouble.
+  const bool refused = round_->refusal && why.code == ErrorCode::server_error;
   round_.reset();
   ++rounds_in_vain_;
   if (rounds_in_vain_ == 1) log(LogLevel::warning, "who serves what is not known: " + why.message);
   if (why.code == ErrorCode::authentication || why.code == ErrorCode::tls_failed ||
-      why.code == ErrorCode::permission) {
+      why.code == ErrorCode::permission || refused) {
     parked_.fail_waiting(why);  // it stays so for as long as anybody waits
   }
   trouble_ = std::move(why);
@@ -219,6 +223,9 @@ void Fleet::adopt(const Topology& topology, SteadyTime now) {
   several_ = members.size() > 1;
   if (owners_ != before) {
     ++version_;
+    for (std::size_t slot = 0; slot < owners_.size(); ++slot) {
+      if (owners_[slot] && owners_[slot] != before[slot]) owners_[slot]->gained = version_;
+    }
     if (channels_) channels_->forget_all();
   }
   bool trouble = false;
@@ -226,6 +233,10 @@ void Fleet::adopt(const Topology& topology, SteadyTime now) {
     auto& node = *entry->second;
     if (members.contains(&node)) {
       trouble = trouble || (!node.replica && node.trouble());
+      ++entry;
+      continue;
+    }
+    if (node.importing_until > now && !node.trouble()) {
       ++entry;
       continue;
     }

@@ -43,8 +43,11 @@ struct FleetNode {
   ValkeyCacheOptions options;
   bool sentinel = false;
   bool replica = false;
-  bool member = false;   // of the fleet as it was last discovered
-  bool retired = false;  // goes when what is under way has ended
+  bool member = false;       // of the fleet as it was last discovered
+  bool retired = false;      // goes when what is under way has ended
+  std::uint32_t gained = 0;  // the version of the map with which it last came to serve more
+  // Others sent calls on to it (ASK), by which alone one without slots of its own is known.
+  SteadyTime importing_until = SteadyTime::min();
   std::vector<FleetNode*> replicas = {};
   std::size_t next_replica = 0;
   Backend::Load load = {};  // of all its lanes, as last known

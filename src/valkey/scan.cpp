@@ -8,6 +8,47 @@
 
 namespace valkeycache::inline v0 {
 namespace detail {
+namespace {
+
+constexpr int most_errors = 8;   // of pages, in all
+constexpr int most_pauses = 10;  // between two passes
+
+}  // namespace
+
+Roster read_roster(const Reply& reply) {
+  const auto& parts = reply.elements;
+  Roster roster{.version = parts.at(0).integer, .nodes = {}};
+  for (std::size_t i = 1; i + 1 < parts.size(); i += 2) {
+    roster.nodes.push_back(
+        {.id = static_cast<std::uint32_t>(parts[i].integer), .gained = parts[i + 1].integer});
+  }
+  return roster;
+}
+
+ScanPlan::Step ScanPlan::heard(const Roster& roster, SteadyTime now, SteadyTime limit) {
+  begun_ = true;
+  version_ = roster.version;
+  nodes_.clear();
+  for (const auto& node : roster.nodes) {
+    const auto scanned = scanned_.find(node.id);
+    if (scanned == scanned_.end() || scanned->second < node.gained) nodes_.push_back(node.id);
+  }
+  if (nodes_.empty() && !roster.nodes.empty()) return Step::done;
+  if (passes_ > 0 || nodes_.empty()) {
+    if (!first_pass_ended_) first_pass_ended_ = now;
+    const bool limited = limit != SteadyTime::max();
+    if (now >= (limited ? limit : *first_pass_ended_ + longest_unrest)) return Step::give_up;
+    if (nodes_.empty()) return Step::ask_again;
+    if (pauses_ > 0) {
+      --pauses_;
+      return Step::ask_again;
+    }
+  }
+  pauses_ = std::min(passes_, most_pauses);
+  ++passes_;
+  for (const auto id : nodes_) scanned_[id] = version_;
+  return Step::scan;
+}
 
 SteadyTime step_deadline(const CacheCore& core) {
   const auto& options = core.options();
@@ -27,39 +68,48 @@ Result<KeyWalk::Page> KeyWalk::decode_page(Reply&& reply, Counters& /*counters*/
   return page;
 }
 
-Result<KeyWalk::Roster> KeyWalk::decode_roster(Reply&& reply, Counters& /*counters*/) {
-  Roster roster;
-  const auto& ids = reply.elements;
-  roster.version = ids.at(0).integer;
-  for (std::size_t i = 1; i < ids.size(); ++i) {
-    roster.nodes.push_back(static_cast<std::uint32_t>(ids[i].integer));
-  }
-  return roster;
+Result<Roster> KeyWalk::decode_roster(Reply&& reply, Counters& /*counters*/) {
+  return read_roster(reply);
 }
 
 Result<bool> KeyWalk::begin_pass() {
-  if (!core_.sharded()) {
-    if (passes_ != 0) return false;
-    nodes_ = {0};
+  if (core_.sharded()) {
+    auto planned = plan_pass();
+    if (!planned || !*planned) return planned;
   } else {
-    // Of the backend itself. What it knows will do to begin with, not to end with.
-    auto roster = ask<Roster>(core_, {}, &KeyWalk::decode_roster, step_deadline(core_), token_, 0,
-                              passes_ != 0)
-                      .get();
-    if (!roster) return std::move(roster).error();
-    const bool unchanged = roster->version == map_version_ && !again_after_error_;
-    if (passes_ != 0 && unchanged) return false;
-    if (passes_ >= most_passes || roster->nodes.empty()) {
-      return error_slots_kept_moving();
-    }
-    map_version_ = roster->version;
-    nodes_ = std::move(roster->nodes);
+    if (std::exchange(walked_, true)) return false;
+    nodes_ = {0};
   }
-  again_after_error_ = false;
-  ++passes_;
   count_ = first_scan_count;
-  if (!nodes_.empty()) scan("0");
+  scan("0");
   return true;
+}
+
+Result<bool> KeyWalk::plan_pass() {
+  bool failed = false;
+  for (;;) {
+    // Of the backend itself. What it knows will do to begin with, not to end with.
+    const bool anew = plan_.begun();
+    auto roster =
+        ask<Roster>(core_, {}, &KeyWalk::decode_roster, step_deadline(core_), token_, 0, anew)
+            .get();
+    if (!roster) {
+      if (anew && roster.error().retryable && !std::exchange(failed, true)) continue;
+      return std::move(roster).error();
+    }
+    failed = false;
+    switch (plan_.heard(*roster, SteadyTime::clock::now())) {
+      case ScanPlan::Step::scan:
+        nodes_ = plan_.nodes();
+        return true;
+      case ScanPlan::Step::ask_again:
+        continue;
+      case ScanPlan::Step::done:
+        return false;
+      case ScanPlan::Step::give_up:
+        return error_slots_kept_moving();
+    }
+  }
 }
 
 void KeyWalk::scan(const std::string& cursor) {
@@ -75,14 +125,13 @@ Result<std::optional<std::vector<std::string>>> KeyWalk::next() {
     auto begun = begin_pass();
     if (!begun) return std::move(begun).error();
     if (!*begun) return Keys();
-    if (nodes_.empty()) return Keys(std::in_place);
   }
   auto page = page_.get();
   if (!page) {
     // A node may have gone because its slots have.
-    const bool again = core_.sharded() && page.error().retryable && passes_ < most_passes;
+    const bool again = core_.sharded() && page.error().retryable && ++errors_ < most_errors;
     if (!again) return std::move(page).error();
-    again_after_error_ = true;
+    plan_.scan_all_again();
     nodes_.clear();
     return Keys(std::in_place);
   }

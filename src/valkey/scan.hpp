@@ -5,7 +5,9 @@
 
 #include <valkeycache/future.hpp>
 
+#include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -20,14 +22,58 @@ namespace detail {
 // SCAN's COUNT: of the first page, as the guide's, and of later ones at most.
 inline constexpr std::int64_t first_scan_count = 100;
 inline constexpr std::int64_t largest_scan_count = 1000;
-// Over a cluster whose slots move.
-inline constexpr int most_passes = 8;
+// Over a cluster whose slots move: how long without a time limit of its own. A job may meet the
+// move of hundreds of slots, which rests between none of them.
+inline constexpr std::chrono::minutes longest_unrest{5};
 
 inline Error error_slots_kept_moving() {
   return {.code = ErrorCode::server_unavailable,
           .message = "the cluster's slots kept moving, or nobody had them",
           .retryable = true};
 }
+
+// Of a cluster: who is to be scanned, and which version of the map has last brought them slots.
+struct Roster {
+  struct Node {
+    std::uint32_t id = 0;
+    std::int64_t gained = 0;
+  };
+  std::int64_t version = 0;
+  std::vector<Node> nodes;
+};
+Roster read_roster(const Reply& reply);
+
+// Which nodes of a cluster have to be scanned, and scanned again: keys move with their slots, maybe
+// to where the scan has been. One pass after the other, until a new question finds nobody who has
+// gained slots since it was scanned; with ever longer pauses while that goes on.
+class ScanPlan {
+ public:
+  enum class Step : std::uint8_t {
+    scan,  // nodes()
+    ask_again,
+    done,
+    give_up,  // slots move all the time
+  };
+  Step heard(const Roster& roster, SteadyTime now, SteadyTime limit = SteadyTime::max());
+  // The next pass is over all nodes.
+  void scan_all_again() { scanned_.clear(); }
+
+  [[nodiscard]] const std::vector<std::uint32_t>& nodes() const noexcept { return nodes_; }
+  [[nodiscard]] int passes() const noexcept { return passes_; }
+  // It has heard a roster, which may have been a guess. Later ones must not be.
+  [[nodiscard]] bool begun() const noexcept { return begun_; }
+  // Of the map as last heard of.
+  [[nodiscard]] std::int64_t version() const noexcept { return version_; }
+
+ private:
+  std::map<std::uint32_t, std::int64_t> scanned_;  // since which version of the map
+  std::vector<std::uint32_t> nodes_;
+  std::optional<SteadyTime> first_pass_ended_;
+  std::int64_t version_ = 0;
+  bool begun_ = false;
+  int passes_ = 0;
+  int pauses_ = 0;  // questions, a tenth of a second each, before the next pass
+};
 
 // A command whose future somebody waits for; none of those that write.
 template <class T>
@@ -50,9 +96,7 @@ Future<T> ask(CacheCore& core, std::string request, typename CommandFuture<T>::D
 // had.
 SteadyTime step_deadline(const CacheCore& core);
 
-// In a cluster every primary is scanned by a cursor of its own; and again when slots have changed
-// their owner, for their keys may have moved to where the scan had been, or to one that nobody knew
-// of.
+// In a cluster every primary is scanned by a cursor of its own, as a ScanPlan has it.
 class KeyWalk {
  public:
   // The core outlives the walk.
@@ -61,21 +105,21 @@ class KeyWalk {
   // The keys of the next page, each with the prefix; nullopt at the end. Some may come again. After
   // an error the walk is over; one is that slots move all the time (server_unavailable).
   Result<std::optional<std::vector<std::string>>> next();
+  // The next page begins with the question whether there is more to walk. Whoever reads the keys
+  // should have done so: on the way some nodes are heard of.
+  [[nodiscard]] bool pass_ended() const noexcept { return nodes_.empty(); }
 
  private:
   struct Page {
     std::string cursor;
     std::vector<std::string> keys;
   };
-  struct Roster {
-    std::int64_t version = 0;
-    std::vector<std::uint32_t> nodes;
-  };
 
   static Result<Page> decode_page(Reply&& reply, Counters& counters);
   static Result<Roster> decode_roster(Reply&& reply, Counters& counters);
   // False: every node has been walked.
   Result<bool> begin_pass();
+  Result<bool> plan_pass();
   void scan(const std::string& cursor);
 
   CacheCore& core_;
@@ -83,9 +127,9 @@ class KeyWalk {
   const std::string pattern_;
   const std::stop_token token_;
   std::int64_t count_ = 0;
-  int passes_ = 0;
-  std::int64_t map_version_ = 0;
-  bool again_after_error_ = false;
+  ScanPlan plan_;
+  bool walked_ = false;  // what is no cluster
+  int errors_ = 0;
   std::vector<std::uint32_t> nodes_;  // left in this pass; the last one is being walked
   Future<Page> page_;
 };

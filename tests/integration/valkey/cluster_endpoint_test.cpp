@@ -160,11 +160,11 @@ TEST(ClusterEndpoint, ClearOfSlotsThatNeverRestSaysSo) {
   const auto cache =
       ValkeyCache::open("valkey+cluster://127.0.0.1:" + std::to_string(first.port()), options)
           .value();
-  const auto cleared = cache.clear().get();
-  ASSERT_TRUE(fails_with(cleared, ErrorCode::server_unavailable));
+  const auto cleared = cache.clear({.timeout = std::chrono::seconds(2)}).get();
+  ASSERT_TRUE(fails_with(cleared, {ErrorCode::server_unavailable, ErrorCode::timeout}));
   EXPECT_TRUE(cleared.error().retryable);
   EXPECT_TRUE(cleared.error().maybe_applied);
-  EXPECT_GE(erasures, 16) << "it was tried eight times";
+  EXPECT_GE(erasures, 4) << "it was tried more than once";
 }
 
 }  // namespace

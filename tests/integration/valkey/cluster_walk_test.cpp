@@ -62,13 +62,13 @@ struct Handover {
   mutable std::atomic<int> asked{0};
   std::atomic<bool> knows{true};  // one can say who serves what
   FakeServer first{answering([this](const Command& command) -> std::string {
-    if (command[0] == "CLUSTER") return knows ? map() : "-ERR not now\r\n";
+    if (command[0] == "CLUSTER") return knows ? map() : "-CLUSTERDOWN not now\r\n";
     if (command[0] != "SCAN") return ":0\r\n";
     owner = 1;
     return array({bulk("0"), array({})});
   })};
   FakeServer second{answering([this](const Command& command) -> std::string {
-    if (command[0] == "CLUSTER") return knows ? map() : "-ERR not now\r\n";
+    if (command[0] == "CLUSTER") return knows ? map() : "-CLUSTERDOWN not now\r\n";
     if (command[0] == "SCAN") return array({bulk("0"), array({bulk(key)})});
     return ":1\r\n";
   })};
