@@ -45,9 +45,9 @@ class ClusterCrowd : public ::testing::Test {
       if (cluster().alive(node)) cluster().server(node).resume();
     }
   }
-  // The crowd has been told who waits and who does not.
+  // The crowd has been told who waits and who does not: what is in trouble counts as no more.
   void await_room() const {
-    ASSERT_TRUE(wait_until([&] { return cache_.stats().in_flight < most_commands; }))
+    ASSERT_TRUE(wait_until([&] { return cache_.stats().in_flight <= most_commands / 4 * 3; }))
         << "nodes that do not answer have taken all the room";
   }
   // One by one, with more of the crowd in between.
