@@ -287,6 +287,7 @@ TEST(ClusterCrowdOfWriters, APrimaryBesideItsReplica) {
 TEST(ClusterCrowdOfRefusals, ANodeForWhichTheClusterIsDown) {
   std::atomic<std::uint16_t> well_port{0};
   std::atomic<std::uint16_t> down_port{0};
+  std::atomic<int> refusals{0};
   const auto map = [&] {
     return map_to(well_port, down_port);
   };
@@ -294,7 +295,9 @@ TEST(ClusterCrowdOfRefusals, ANodeForWhichTheClusterIsDown) {
     return command[0] == "CLUSTER" ? map() : bulk("v");
   }));
   const FakeServer down(answering([&](const Command& command) -> std::string {
-    return command[0] == "CLUSTER" ? map() : "-CLUSTERDOWN The cluster is down\r\n";
+    if (command[0] == "CLUSTER") return map();
+    if (command[0] == "GET") ++refusals;
+    return "-CLUSTERDOWN The cluster is down\r\n";
   }));
   well_port = well.port();
   down_port = down.port();
@@ -312,6 +315,9 @@ TEST(ClusterCrowdOfRefusals, ANodeForWhichTheClusterIsDown) {
   const auto crowd = [&](int calls) {
     for (int i = 0; i < calls; ++i) waiting.push_back(cache.get(at_down, {.timeout = 1h}));
   };
+  // Asked twice, it has refused once: the cache knows.
+  crowd(1);
+  ASSERT_TRUE(wait_until([&] { return refusals > 1; }));
   for (int i = 0; i < 200; ++i) {
     crowd(20);
     ASSERT_EQ(cache.get(at_well).get().value(), Found("v"));
