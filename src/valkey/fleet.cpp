@@ -33,6 +33,11 @@ Error error_crowded() {
           .retryable = true};
 }
 
+FleetLane& lane_of(FleetNode& node, const Command& command) {
+  return command.slot == Command::no_slot ? *node.lanes.front()
+                                          : *node.lanes[command.slot % node.lanes.size()];
+}
+
 std::uint64_t seed() {
   return std::random_device{}();
 }
@@ -141,6 +146,10 @@ void Fleet::drive_lane(FleetLane& lane, SteadyTime now) {
   if (lane.connection->resolving()) resolving_.push_back(&lane);
   const int protocol = lane.connection->protocol();
   const bool ready = protocol != 0;
+  const auto silent_since = lane.connection->silent_since();
+  set_stuck(lane, ready ? now < lane.refused + doubt_after ||
+                              (silent_since && now >= *silent_since + doubt_after)
+                        : lane.connection->trouble() != nullptr);
   if (ready && !lane.was_ready && lane.node.member) {
     protocol_.store(protocol, std::memory_order_relaxed);
     if (unpark_at_) unpark_at_ = now;
@@ -179,7 +188,7 @@ void Fleet::leave(FleetLane& lane, SteadyTime now) {
     lane.connection->restart("another server has taken its place", now);
   }
   if (lane.connection->protocol() != 0) return;
-  for (auto& command : waiting_of(lane)) park(std::move(command));
+  for (auto& command : waiting_of(lane)) put_aside(std::move(command));
 }
 
 std::optional<SteadyTime> Fleet::next_time() const {
@@ -213,16 +222,25 @@ void Fleet::touch(FleetLane& lane) {
 
 void Fleet::account(FleetLane& lane) {
   const auto load = lane.connection->load();
-  for (auto* sum : {&total_, &lane.node.load}) {
-    sum->commands += load.commands - lane.counted.commands;
-    sum->bytes += load.bytes - lane.counted.bytes;
-  }
+  const bool stuck = lane.stuck;
+  set_stuck(lane, false);
+  total_.commands += load.commands - lane.counted.commands;
+  total_.bytes += load.bytes - lane.counted.bytes;
   lane.counted = load;
+  set_stuck(lane, stuck);
   const bool busy = !lane.connection->idle();
   if (busy && !lane.counted_busy) ++busy_lanes_;
   if (!busy && lane.counted_busy) --busy_lanes_;
   lane.counted_busy = busy;
   if (!std::exchange(lane.unpublished, true)) unpublished_.push_back(&lane);
+}
+
+void Fleet::set_stuck(FleetLane& lane, bool stuck) {
+  if (std::exchange(lane.stuck, stuck) == stuck) return;
+  for (auto* sum : {&stuck_, &lane.node.stuck}) {
+    sum->commands += stuck ? lane.counted.commands : -lane.counted.commands;
+    sum->bytes += stuck ? lane.counted.bytes : -lane.counted.bytes;
+  }
 }
 
 // What is taken from there is counted there no more.
@@ -305,7 +323,7 @@ void Fleet::retire(FleetNode& node) {
     if (other) std::erase(other->replicas, &node);
   }
   for (auto& lane : node.lanes) {
-    for (auto& command : waiting_of(*lane)) park(std::move(command));
+    for (auto& command : waiting_of(*lane)) put_aside(std::move(command));
     if (lane->near) lane->near->disconnected();
     touch(*lane);  // which leaves it
   }
@@ -321,6 +339,7 @@ void Fleet::reap() {
       settle_due(*lane, std::nullopt);
       touched_.erase(lane.get());
       resolving_.erase(lane.get());
+      set_stuck(*lane, false);
       total_.commands -= lane->counted.commands;
       total_.bytes -= lane->counted.bytes;
     }
@@ -334,7 +353,7 @@ void Fleet::accept(Ref<Command> command) {
   if (!command->request.empty() && command->slot == Command::no_slot) {
     if (const auto key = key_of_request(command->request)) command->slot = key_slot(*key);
   }
-  route(std::move(command));
+  route(std::move(command), Fresh::yes);
 }
 
 void Fleet::cancel(Command& command) {
@@ -343,23 +362,26 @@ void Fleet::cancel(Command& command) {
   if (auto* lane = static_cast<FleetLane*>(command.home->connection())) account(*lane);
 }
 
-void Fleet::route(Ref<Command> command) {
+void Fleet::route(Ref<Command> command, Fresh fresh) {
   if (command->request.empty()) return tell_roster(std::move(command));
+  // What has its room there already keeps it.
+  const auto serve = [&](FleetNode& node) {
+    fresh == Fresh::yes ? offer(node, std::move(command)) : give(node, std::move(command));
+  };
   if (command->node != 0) {
     auto* node = find_node(command->node);
     if (node) {
       // Who is being scanned stays until that is done.
       if (node->importing_until != SteadyTime::min()) note_import(*node);
-      return give(*node, std::move(command));
+      return serve(*node);
     }
     return end(std::move(command), {.code = ErrorCode::server_unavailable,
                                     .message = "the node has left the cluster",
                                     .retryable = true});
   }
   auto* owner = command->slot == Command::no_slot ? any_primary() : owners_[command->slot];
-  if (!owner) return park(std::move(command));
-  auto& reader = *reader_of(*owner, *command);
-  give(reader, std::move(command));
+  if (owner) return serve(*reader_of(*owner, *command));
+  fresh == Fresh::yes ? park(std::move(command)) : put_aside(std::move(command));
 }
 
 FleetNode* Fleet::reader_of(FleetNode& primary, const Command& command) {
@@ -384,26 +406,42 @@ FleetNode* Fleet::any_primary() {
   return found;
 }
 
-// Whether one of several may not have another command: `parts` times what it holds must not be more
-// than what is left for all. However many of them hang, some room stays.
-bool Fleet::takes_too_much(Load held, std::size_t bytes, std::size_t parts) const {
-  if (!several_ || held.commands == 0) return false;
-  const auto all = load();
+// What counts against the limits. That a node hangs shows after a while only, when it may have
+// taken all the room: so what is stuck counts as three quarters of a limit at most, and the others
+// go on beyond it. No more than the limit once again goes uncounted.
+Backend::Load Fleet::load() const {
+  auto counted = held();
+  if (!several_) return counted;
+  const auto uncounted = [](std::size_t stuck, std::size_t limit) {
+    const auto most = limit - limit / 4;
+    return std::min(stuck - std::min(stuck, most), limit);
+  };
+  counted.commands -= uncounted(stuck_.commands + parked_.load(), options_.max_queued_commands);
+  counted.bytes -= uncounted(stuck_.bytes + parked_.load_bytes(), options_.max_queued_bytes);
+  return counted;
+}
+
+// Whether one part of several that is stuck may not have another command: it must not hold more
+// than what is left for all. However many are, some room stays.
+bool Fleet::takes_too_much(Load part, const Command& command) const {
+  if (!several_ || command.internal || part.commands == 0) return false;
+  const auto all = held();
   const auto left = [](std::size_t most, std::size_t taken) {
     return most - std::min(most, taken);
   };
-  return held.commands * parts >= left(options_.max_queued_commands, all.commands) ||
-         (held.bytes + bytes) * parts > left(options_.max_queued_bytes, all.bytes);
+  return part.commands >= left(options_.max_queued_commands, all.commands) ||
+         part.bytes + command.request.size() > left(options_.max_queued_bytes, all.bytes);
+}
+
+void Fleet::offer(FleetNode& node, Ref<Command> command, Asking asking) {
+  if (lane_of(node, *command).stuck && takes_too_much(node.stuck, *command)) {
+    return end(std::move(command), error_crowded());
+  }
+  give(node, std::move(command), asking);
 }
 
 void Fleet::give(FleetNode& node, Ref<Command> command, Asking asking) {
-  auto& lane = command->slot == Command::no_slot ? *node.lanes.front()
-                                                 : *node.lanes[command->slot % node.lanes.size()];
-  // Who is not even connected has to be content with a third of what another one may hold.
-  const std::size_t parts = lane.connection->protocol() == 0 ? 3 : 1;
-  if (!command->internal && takes_too_much(node.load, command->request.size(), parts)) {
-    return end(std::move(command), error_crowded());
-  }
+  auto& lane = lane_of(node, *command);
   if (asking == Asking::yes) {
     // Both go into one queue, one behind the other.
     class AskingCommand final : public CountedCommand {
@@ -425,10 +463,15 @@ void Fleet::give(FleetNode& node, Ref<Command> command, Asking asking) {
 }
 
 void Fleet::park(Ref<Command> command) {
-  want_discovery(SteadyTime::clock::now());
-  if (takes_too_much({parked_.load(), parked_.load_bytes()}, command->request.size(), 1)) {
-    return end(std::move(command), error_crowded());
+  if (!takes_too_much({parked_.load(), parked_.load_bytes()}, *command)) {
+    return put_aside(std::move(command));
   }
+  want_discovery(SteadyTime::clock::now());
+  end(std::move(command), error_crowded());
+}
+
+void Fleet::put_aside(Ref<Command> command) {
+  want_discovery(SteadyTime::clock::now());
   parked_.add(std::move(command));
   if (!unpark_at_) unpark_at_ = SteadyTime::clock::now() + unpark_backoff_.next();
 }
@@ -467,11 +510,11 @@ void Fleet::note_import(FleetNode& node) {
 // Who is asked when all are to be: behind the version of the map the number of each primary, and of
 // each node that is taking over slots, with the version since which it has gained nothing.
 void Fleet::tell_roster(Ref<Command> command) {
-  if (!mapped_) return park(std::move(command));
+  if (!mapped_) return put_aside(std::move(command));
   if (command->anew) {
     // The question that is under way may have been answered already.
     if (command->node == 0) command->node = rounds_begun_ + 1;
-    if (round_adopted_ < command->node) return park(std::move(command));
+    if (round_adopted_ < command->node) return put_aside(std::move(command));
   }
   Reply reply{.type = Reply::Type::array};
   reply.elements.push_back({.type = Reply::Type::integer, .integer = version_});
@@ -524,6 +567,10 @@ void Fleet::follow_redirects(SteadyTime now) {
     const bool places =
         redirect.kind == Redirect::Kind::moved || redirect.kind == Redirect::Kind::ask;
     if (!places || !redirect.endpoint || command->redirects > most_redirects) {
+      if (!places) {
+        from->refused = now;
+        set_stuck(*from, true);
+      }
       if (redirect.kind != Redirect::Kind::later) want_discovery(now);
       if (places) command->redirects = 1;  // from here on at the pace of the pauses
       park(std::move(command));
@@ -538,7 +585,7 @@ void Fleet::follow_redirects(SteadyTime now) {
       auto& node = node_at(endpoint, false, false);
       node.member = true;
       note_import(node);
-      give(node, std::move(command), Asking::yes);
+      offer(node, std::move(command), Asking::yes);
       continue;
     }
     want_discovery(now);
@@ -552,7 +599,7 @@ void Fleet::follow_redirects(SteadyTime now) {
       node.gained = ++version_;
       if (channels_) channels_->forget_all();
     }
-    give(node, std::move(command));
+    offer(node, std::move(command));
   }
 }
 

@@ -68,9 +68,7 @@ class Fleet final : public Backend, private ErrorFilter {
   [[nodiscard]] bool stores_done(std::uint64_t mark) const override {
     return stores_.done_until(mark);
   }
-  [[nodiscard]] Load load() const override {
-    return {total_.commands + parked_.load(), total_.bytes + parked_.load_bytes()};
-  }
+  [[nodiscard]] Load load() const override;
   [[nodiscard]] NearTier* near() noexcept override { return near_ ? &*near_ : nullptr; }
   [[nodiscard]] bool connected() const noexcept override { return protocol() != 0; }
   [[nodiscard]] int protocol() const noexcept override {
@@ -83,11 +81,18 @@ class Fleet final : public Backend, private ErrorFilter {
   // --- commands ---
   bool take(Ref<Command>& command, std::string_view error, void* connection) override;
   [[nodiscard]] bool takes(std::string_view error) const noexcept override;
-  void route(Ref<Command> command);
+  enum class Fresh : bool { no, yes };  // one that has no room yet
+  void route(Ref<Command> command, Fresh fresh = Fresh::no);
   enum class Asking : bool { no, yes };  // for what is on its way there
   void give(FleetNode& node, Ref<Command> command, Asking asking = Asking::no);
-  [[nodiscard]] bool takes_too_much(Load held, std::size_t bytes, std::size_t parts) const;
+  // Likewise, unless it is stuck and holds too much.
+  void offer(FleetNode& node, Ref<Command> command, Asking asking = Asking::no);
+  [[nodiscard]] Load held() const {
+    return {total_.commands + parked_.load(), total_.bytes + parked_.load_bytes()};
+  }
+  [[nodiscard]] bool takes_too_much(Load part, const Command& command) const;
   void park(Ref<Command> command);
+  void put_aside(Ref<Command> command);
   void unpark();
   void forget_near(const Command& command);
   // Ends a command that is in no queue.
@@ -108,6 +113,7 @@ class Fleet final : public Backend, private ErrorFilter {
   std::optional<SteadyTime> doubt(FleetLane& lane, SteadyTime now);
   void leave(FleetLane& lane, SteadyTime now);
   void account(FleetLane& lane);
+  void set_stuck(FleetLane& lane, bool stuck);
   std::vector<Ref<Command>> waiting_of(FleetLane& lane);
   void settle_due(FleetLane& lane, std::optional<SteadyTime> due);
 
@@ -147,6 +153,7 @@ class Fleet final : public Backend, private ErrorFilter {
   std::set<std::pair<SteadyTime, FleetLane*>> due_;
   std::vector<decltype(due_)::node_type> spare_due_;  // for the next ones
   Load total_;
+  Load stuck_;  // the part of it that lies in lanes which are
   std::size_t busy_lanes_ = 0;
 
   struct Redirected {

@@ -29,6 +29,10 @@ struct FleetLane {
   Backend::Load counted = {};
   bool counted_busy = false;
   bool was_ready = false;
+  // It owes replies for too long, has no connection though it has been tried, or has just refused
+  // to serve.
+  bool stuck = false;
+  SteadyTime refused = SteadyTime::min();  // when it last did
   // It stands in the list of those that are to be driven, or published.
   bool touched = false;
   bool unpublished = false;
@@ -50,7 +54,7 @@ struct FleetNode {
   SteadyTime importing_until = SteadyTime::min();
   std::vector<FleetNode*> replicas = {};
   std::size_t next_replica = 0;
-  Backend::Load load = {};  // of all its lanes, as last known
+  Backend::Load stuck = {};  // in those of its lanes that are, as last known
   std::vector<std::unique_ptr<FleetLane>> lanes = {};
 
   [[nodiscard]] bool ready() const {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
+#include <sstream>
 #include <utility>
 
 #include <sys/stat.h>
@@ -38,6 +39,19 @@ int give_password(char* into, int size, int /*writing*/, void* password) {
   return static_cast<int>(text.size());
 }
 
+// Where SSL_CTX_set_default_verify_paths() looks.
+std::string file_of_system() {
+  const char* const set = std::getenv(X509_get_default_cert_file_env());
+  return set ? set : X509_get_default_cert_file();
+}
+std::vector<std::string> folders_of_system() {
+  const char* const set = std::getenv(X509_get_default_cert_dir_env());
+  std::istringstream list(set ? set : X509_get_default_cert_dir());
+  std::vector<std::string> folders;
+  for (std::string folder; std::getline(list, folder, ':');) folders.push_back(folder);
+  return folders;
+}
+
 std::optional<Error> load_authorities(SSL_CTX* context, const TlsOptions& options) {
   if (options.ca_file.empty() && options.ca_directory.empty()) {
     if (SSL_CTX_set_default_verify_paths(context) != 1) {
@@ -59,14 +73,15 @@ std::optional<Error> load_authorities(SSL_CTX* context, const TlsOptions& option
   return std::nullopt;
 }
 
-// Where SSL_CTX_set_default_verify_paths() looks.
-std::string file_of_system() {
-  const char* const set = std::getenv(X509_get_default_cert_file_env());
-  return set ? set : X509_get_default_cert_file();
-}
-std::string folder_of_system() {
-  const char* const set = std::getenv(X509_get_default_cert_dir_env());
-  return set ? set : X509_get_default_cert_dir();
+// Of the system's OpenSSL leaves out a file that it cannot read to the end, and says nothing.
+bool holds_certificates(const std::string& file) {
+  if (file.empty()) return false;
+  struct Free {
+    void operator()(X509_STORE* store) const noexcept { X509_STORE_free(store); }
+  };
+  const std::unique_ptr<X509_STORE, Free> store(X509_STORE_new());
+  ERR_clear_error();
+  return store && X509_STORE_load_locations(store.get(), file.c_str(), nullptr) == 1;
 }
 
 std::optional<Error> load_identity(SSL_CTX* context, const TlsOptions& options) {
@@ -88,8 +103,13 @@ TlsContext::TlsContext(TlsOptions options) : options_(std::move(options)) {
   files_ = {options_.certificate_file, options_.key_file};
   if (options_.insecure_skip_verification) return;
   const bool of_system = options_.ca_file.empty() && options_.ca_directory.empty();
-  files_.push_back(of_system ? file_of_system() : options_.ca_file);
-  files_.push_back(of_system ? folder_of_system() : options_.ca_directory);
+  if (!of_system) {
+    files_.insert(files_.end(), {options_.ca_file, options_.ca_directory});
+    return;
+  }
+  system_file_ = file_of_system();
+  files_.push_back(system_file_);
+  for (auto& folder : folders_of_system()) files_.push_back(std::move(folder));
 }
 
 Result<std::unique_ptr<TlsContext>> TlsContext::make(const TlsOptions& options) {
@@ -98,6 +118,9 @@ Result<std::unique_ptr<TlsContext>> TlsContext::make(const TlsOptions& options) 
   auto context = read(made->options_);
   if (!context) return std::move(context).error();
   made->context_ = *std::move(context);
+  // Where it is none, the folders alone may be what the system has.
+  made->needs_system_file_ = holds_certificates(made->system_file_);
+  ERR_clear_error();
   return made;
 }
 
@@ -139,6 +162,10 @@ void TlsContext::reread_if_changed(const LogHook& log) {
   auto state = state_of_files();
   if (state == state_) return;
   auto context = read(options_);
+  const bool has_system_file = holds_certificates(system_file_);
+  if (context && needs_system_file_ && !has_system_file) {
+    context = unusable("the system's file of trusted authorities is no readable one");
+  }
   if (!context) {
     // Not remembered: certificate and key may be replaced one after the other.
     report(log, LogLevel::warning, "valkey",
@@ -147,6 +174,7 @@ void TlsContext::reread_if_changed(const LogHook& log) {
   }
   state_ = std::move(state);
   context_ = *std::move(context);
+  needs_system_file_ = has_system_file;
   report(log, LogLevel::info, "valkey", "certificates were read again");
 }
 

@@ -44,6 +44,8 @@ class TlsContext {
 
   TlsOptions options_;
   std::vector<std::string> files_;  // and folders, all that is read
+  std::string system_file_;         // one of them; empty: it does not matter
+  bool needs_system_file_ = false;  // it was readable when it was last read
   State state_;
   Context context_;
 };

@@ -13,6 +13,20 @@ namespace fs = std::filesystem;
 
 namespace {
 
+// Where OpenSSL looks for what the system trusts, for as long as it lives.
+class Environment {
+ public:
+  Environment(std::string name, const std::string& value) : name_(std::move(name)) {
+    setenv(name_.c_str(), value.c_str(), 1);
+  }
+  ~Environment() { unsetenv(name_.c_str()); }
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+ private:
+  const std::string name_;
+};
+
 class TlsRenewal : public Tls {
  protected:
   // The name under which OpenSSL looks for it in a folder.
@@ -96,13 +110,51 @@ TEST_F(TlsRenewal, AFolderOfAuthorities) {
 
 TEST_F(TlsRenewal, WhomTheSystemTrusts) {
   const ValkeyServer server({.tls = true});
-  // What OpenSSL takes for the system's.
-  setenv("SSL_CERT_FILE", file("system.pem", Authority("another").certificate()).c_str(), 1);
+  const Environment bundle("SSL_CERT_FILE", file("system.pem", Authority("another").certificate()));
   const auto cache = ValkeyCache::open(server.tls_uri(), patient_options()).value();
   EXPECT_TRUE(fails_with(cache.set(key_of("k"), "v").get(), ErrorCode::tls_failed));
   file("system.pem", server.authority().certificate());
   EXPECT_TRUE(wait_until([&] { return cache.set(key_of("k"), "v").get().has_value(); }));
-  unsetenv("SSL_CERT_FILE");
+}
+
+// Its file may be gone for a moment, or there in part.
+TEST_F(TlsRenewal, WhomTheSystemTrustsWhileThatIsRenewed) {
+  const ValkeyServer server({.tls = true});
+  const auto trusted = server.authority().certificate();
+  const auto path = file("system.pem", trusted);
+  const Environment bundle("SSL_CERT_FILE", path);
+  auto options = patient_options();
+  options.log = log();
+  const auto cache = ValkeyCache::open(server.tls_uri(), options).value();
+  ASSERT_TRUE(ok(cache.set(key_of("k"), "v").get()));
+
+  file("system.pem", trusted + trusted.substr(0, trusted.size() / 2));
+  end_connections(server);
+  EXPECT_TRUE(ok(try_again(cache)));
+  EXPECT_TRUE(logged("changed certificates are not used: the system's file"));
+  fs::remove(path);
+  end_connections(server);
+  EXPECT_TRUE(ok(try_again(cache)));
+  EXPECT_FALSE(logged("certificates were read again"));
+
+  file("system.pem", Authority("another").certificate());
+  end_connections(server);
+  EXPECT_TRUE(fails_with(try_again(cache), ErrorCode::tls_failed));
+  EXPECT_TRUE(logged("certificates were read again"));
+}
+
+TEST_F(TlsRenewal, TheSystemsFoldersAreSeveral) {
+  const ValkeyServer server({.tls = true});
+  const TemporaryFolder first;
+  const auto link = add_to_folder(server.authority().certificate());
+  const Environment bundle("SSL_CERT_FILE", first.path() + "/none");
+  const Environment folders("SSL_CERT_DIR", first.path() + ":" + folder_.path());
+  const auto cache = ValkeyCache::open(server.tls_uri(), patient_options()).value();
+  ASSERT_TRUE(ok(cache.set(key_of("k"), "v").get()));
+  await_tick();
+  fs::rename(link, folder_.path() + "/not-a-hash");
+  end_connections(server);
+  EXPECT_TRUE(fails_with(try_again(cache), ErrorCode::tls_failed));
 }
 
 // Half of an identity is none: what was read before stays in force until the other half is there.
