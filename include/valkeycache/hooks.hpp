@@ -30,7 +30,9 @@ struct LogRecord {
   std::string_view message;
 };
 
-// Called from any thread, with no lock held; should return soon. What it throws is swallowed.
+// Called from any thread, with no lock held; should return soon. What it throws is swallowed. It
+// may be called for a little longer than its client lives, where the last handle is destroyed in a
+// continuation: what it refers to has to be there still.
 using LogHook = std::function<void(const LogRecord&)>;
 
 // Accepted by every call that may wait.
