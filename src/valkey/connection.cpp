@@ -398,6 +398,7 @@ Connection::Took Connection::take_replies(Transport::Moved moved) {
     return Took::lost;
   }
   last_progress_ = now;
+  ++times_heard_;
   if (!proven_) {
     proven_ = true;
     backoff_.reset();

@@ -78,6 +78,8 @@ class Connection final : public Backend {
     if (state_ != State::ready || pipeline_.slots_in_flight() == 0) return std::nullopt;
     return last_progress_;
   }
+  // Counts what has come from the server: to take bytes without a word is no answer.
+  [[nodiscard]] std::uint64_t times_heard() const noexcept { return times_heard_; }
   // Gives up the connection that stands, for this reason, and makes another.
   void restart(const char* why, SteadyTime now);
 
@@ -141,6 +143,7 @@ class Connection final : public Backend {
   bool trouble_told_ = false;
   // When bytes last arrived, room was last made for more, or replies first had to be waited for.
   SteadyTime last_progress_{};
+  std::uint64_t times_heard_ = 0;
   bool proven_ = false;  // this connection has answered a command
   std::atomic<int> protocol_{0};
 };

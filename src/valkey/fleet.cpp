@@ -147,8 +147,11 @@ void Fleet::drive_lane(FleetLane& lane, SteadyTime now) {
   const int protocol = lane.connection->protocol();
   const bool ready = protocol != 0;
   const auto silent_since = lane.connection->silent_since();
-  set_stuck(lane, ready ? now < lane.refused + doubt_after ||
-                              (silent_since && now >= *silent_since + doubt_after)
+  const auto heard = lane.connection->times_heard();
+  lane.silent =
+      silent_since && (now >= *silent_since + doubt_after || (lane.silent && lane.heard == heard));
+  lane.heard = heard;
+  set_stuck(lane, ready ? now < lane.refused + doubt_after || lane.silent
                         : lane.connection->trouble() != nullptr);
   if (ready && !lane.was_ready && lane.node.member) {
     protocol_.store(protocol, std::memory_order_relaxed);

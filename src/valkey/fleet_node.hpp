@@ -32,6 +32,10 @@ struct FleetLane {
   // It owes replies for too long, has no connection though it has been tried, or has just refused
   // to serve.
   bool stuck = false;
+  // Of those the first, until it answers: whether it takes more bytes meanwhile, and is asked for
+  // less, makes no difference.
+  bool silent = false;
+  std::uint64_t heard = 0;                 // Connection::times_heard(), as last known
   SteadyTime refused = SteadyTime::min();  // when it last did
   // It stands in the list of those that are to be driven, or published.
   bool touched = false;
