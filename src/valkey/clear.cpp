@@ -40,7 +40,7 @@ class ClearJob final : public FutureState<std::uint64_t> {
   void scan(std::string_view cursor, std::uint32_t node = 0);
   void erase(std::vector<Reply> keys);
 
-  void heard_roster(Result<Reply> roster);
+  void heard_roster(Result<Reply> reply);
   void scanned(Result<Reply> page, std::uint32_t node);
   // `sent_on`: not carried out where it was sent to first.
   void erased(Result<std::uint64_t> count, bool sent_on);
