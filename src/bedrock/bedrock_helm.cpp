@@ -203,7 +203,8 @@ void BedrockLoop::run() noexcept {
       const bool same = std::exchange(helms_seen, helms) == helms;
       pause = same ? std::min(pause * 2, longest_look_in_interval) : look_in_interval;
       watch_.store(same ? Watch::seldom : Watch::often);
-      park(std::chrono::steady_clock::now() + pause, roused);
+      const auto until = std::chrono::steady_clock::now() + pause;
+      futex_wait(roused_, roused, &until);
       continue;
     }
     pause = look_in_interval;
@@ -218,13 +219,13 @@ void BedrockLoop::run() noexcept {
       callers_steer_.store(false, std::memory_order_release);
       take_over_.store(false, std::memory_order_release);
     }
-    const auto until = next_time();
+    const auto until = theirs ? std::chrono::steady_clock::now() + look_in_interval : next_time();
     const bool asleep = declare_asleep();
     watch_.store(theirs ? Watch::often : Watch::sockets);
     helm_.release();
     if (!asleep) continue;
     if (theirs) {
-      park(std::chrono::steady_clock::now() + look_in_interval, roused);
+      futex_wait(roused_, roused, &until);
     } else {
       engine_->sleep(until);
     }
@@ -243,10 +244,6 @@ bool BedrockLoop::take_helm() noexcept {
     helm_.take();
   }
   return true;
-}
-
-void BedrockLoop::park(SteadyTime until, std::uint32_t seen) noexcept {
-  futex_wait(roused_, seen, &until);
 }
 
 }  // namespace detail

@@ -95,7 +95,6 @@ class BedrockLoop final : public WaitHelper, public std::enable_shared_from_this
   bool nothing_left_for_us();
   // Ends the sleep of the client's thread, wherever it sleeps.
   void rouse() noexcept;
-  void park(SteadyTime until, std::uint32_t seen) noexcept;
   // Of the client's thread. False: others have it, and may keep it.
   bool take_helm() noexcept;
   void turn_of_a_caller() noexcept;

@@ -515,7 +515,8 @@ void Fleet::note_import(FleetNode& node) {
 void Fleet::tell_roster(Ref<Command> command) {
   if (!mapped_) return put_aside(std::move(command));
   if (command->anew) {
-    // The question that is under way may have been answered already.
+    // The question that is under way may have been answered already. Such a command's node is the
+    // round that it waits for.
     if (command->node == 0) command->node = rounds_begun_ + 1;
     if (round_adopted_ < command->node) return put_aside(std::move(command));
   }

@@ -47,18 +47,24 @@ bool held(const ValkeyCache& cache, const CachedLlm& llm) {
   return cache.get(lease_of(llm)).get().value().has_value();
 }
 
-TEST(Lease, TwoCachesOneCall) {
-  const auto cache = fresh_cache();
-  const auto model = FakeLlm::manual();
-  const auto first = cached(cache, model, leasing());
-  const auto second = cached(cache, model, leasing());
-  auto leading = first.ask("x");
-  ASSERT_TRUE(model->wait_for_calls(1));
+// By the first of two, as two processes are, whose model is being asked.
+class LeaseHeld : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(model->wait_for_calls(1)); }
+
+  const ValkeyCache cache = fresh_cache();
+  const std::shared_ptr<FakeLlm> model = FakeLlm::manual();
+  const CachedLlm first = cached(cache, model, leasing());
+  const CachedLlm second = cached(cache, model, leasing());
+  Future<CachedAnswer> holding = first.ask("x");
+};
+
+TEST_F(LeaseHeld, TwoCachesOneCall) {
   EXPECT_TRUE(held(cache, first));
   std::vector<Future<CachedAnswer>> waiting;
   for (int i = 0; i < 3; ++i) waiting.push_back(second.ask("x"));
   model->answer(0, answer_of("a"));
-  EXPECT_EQ(leading.get(patience)->source, AnswerSource::model);
+  EXPECT_EQ(holding.get(patience)->source, AnswerSource::model);
   for (auto& future : waiting) {
     const auto answer = future.get(patience);
     ASSERT_TRUE(ok(answer));
@@ -75,17 +81,11 @@ TEST(Lease, TwoCachesOneCall) {
   for (const auto* llm : {&first, &second}) EXPECT_TRUE(adds_up(llm->stats()));
 }
 
-TEST(Lease, AnAnswerThatIsNotStoredSendsTheOthersToTheModel) {
-  const auto cache = fresh_cache();
-  const auto model = FakeLlm::manual();
-  const auto first = cached(cache, model, leasing());
-  const auto second = cached(cache, model, leasing());
-  auto leading = first.ask("x");
-  ASSERT_TRUE(model->wait_for_calls(1));
+TEST_F(LeaseHeld, AnAnswerThatIsNotStoredSendsTheOthersToTheModel) {
   auto waiting = second.ask("x");
   auto with_it = second.ask("x");
   model->answer(0, answer_of("cut", "max_tokens"));
-  EXPECT_EQ(leading.get(patience)->response, "cut");
+  EXPECT_EQ(holding.get(patience)->response, "cut");
   ASSERT_TRUE(model->wait_for_calls(2)) << "without a lease";
   auto later = first.ask("x");
   ASSERT_TRUE(model->wait_for_calls(3)) << "so does who comes while the mark stands";
@@ -139,13 +139,7 @@ TEST(Lease, TheFlightKeepsItWhenAFollowerTriesAgain) {
   EXPECT_TRUE(adds_up(llm.stats()));
 }
 
-TEST(Lease, WhoLostItOverwritesNothing) {
-  const auto cache = fresh_cache();
-  const auto model = FakeLlm::manual();
-  const auto first = cached(cache, model, leasing());
-  const auto second = cached(cache, model, leasing());
-  auto slow = first.ask("x");
-  ASSERT_TRUE(model->wait_for_calls(1));
+TEST_F(LeaseHeld, WhoLostItOverwritesNothing) {
   ASSERT_TRUE(cache.erase(lease_of(first)).get().value());  // as its end does
   auto fast = second.ask("x");
   ASSERT_TRUE(model->wait_for_calls(2));
@@ -153,7 +147,7 @@ TEST(Lease, WhoLostItOverwritesNothing) {
   ASSERT_TRUE(ok(fast.get(patience)));
   ASSERT_TRUE(settled(cache));
   model->answer(0, answer_of("old"));
-  EXPECT_EQ(slow.get(patience)->response, "old");
+  EXPECT_EQ(holding.get(patience)->response, "old");
   ASSERT_TRUE(settled(cache));
   EXPECT_EQ(first.ask("x").get(patience)->response, "new");
   EXPECT_EQ(first.stats().rejected_superseded, 1U);
@@ -230,13 +224,7 @@ TEST(Lease, AValkeyThatFailsMeansAskingTheModel) {
   }
 }
 
-TEST(Lease, EachWhoWaitsHasItsOwnDeadlineAndToken) {
-  const auto cache = fresh_cache();
-  const auto model = FakeLlm::manual();
-  const auto first = cached(cache, model, leasing());
-  const auto second = cached(cache, model, leasing());
-  auto leading = first.ask("x");
-  ASSERT_TRUE(model->wait_for_calls(1));
+TEST_F(LeaseHeld, EachWhoWaitsHasItsOwnDeadlineAndToken) {
   std::stop_source stop;
   auto cancelled = second.ask("x", {.stop_token = stop.get_token()});
   auto patient = second.ask("x");
@@ -250,13 +238,7 @@ TEST(Lease, EachWhoWaitsHasItsOwnDeadlineAndToken) {
       << adds_up(second.stats()).message();
 }
 
-TEST(Lease, AShortDeadlineLeavesHalfOfItToTheModel) {
-  const auto cache = fresh_cache();
-  const auto model = FakeLlm::manual();
-  const auto first = cached(cache, model, leasing());
-  const auto second = cached(cache, model, leasing());
-  auto leading = first.ask("x");
-  ASSERT_TRUE(model->wait_for_calls(1));
+TEST_F(LeaseHeld, AShortDeadlineLeavesHalfOfItToTheModel) {
   const auto begin = std::chrono::steady_clock::now();
   auto hurried = second.ask("x", {.timeout = 2s});
   EXPECT_TRUE(model->wait_for_calls(2)) << "without the lease";
@@ -264,18 +246,12 @@ TEST(Lease, AShortDeadlineLeavesHalfOfItToTheModel) {
   EXPECT_GE(std::chrono::steady_clock::now() - begin, 750ms) << "but it waits first";
   model->answer(1, answer_of("mine"));
   model->answer(0, answer_of("theirs"));
-  EXPECT_TRUE(ok(leading.get(patience)));
+  EXPECT_TRUE(ok(holding.get(patience)));
   EXPECT_TRUE(ok(hurried.get(patience)));
 }
 
 // The one who leads has all the time of the world, and the model's lease is somebody else's.
-TEST(Lease, AHurriedFollowerLeavesHalfOfItsOwnTimeToTheModel) {
-  const auto cache = fresh_cache();
-  const auto model = FakeLlm::manual();
-  const auto first = cached(cache, model, leasing());
-  const auto second = cached(cache, model, leasing());
-  auto leading = first.ask("x");
-  ASSERT_TRUE(model->wait_for_calls(1));
+TEST_F(LeaseHeld, AHurriedFollowerLeavesHalfOfItsOwnTimeToTheModel) {
   auto patient = second.ask("x");
   auto hurried = second.ask("x", {.timeout = 4s});
   EXPECT_TRUE(model->wait_for_calls(2)) << "without the lease";
@@ -284,16 +260,10 @@ TEST(Lease, AHurriedFollowerLeavesHalfOfItsOwnTimeToTheModel) {
   EXPECT_EQ(hurried.get(patience)->response, "mine");
   EXPECT_EQ(patient.get(patience)->response, "mine");
   model->answer(0, answer_of("theirs"));
-  EXPECT_TRUE(ok(leading.get(patience)));
+  EXPECT_TRUE(ok(holding.get(patience)));
 }
 
-TEST(Lease, WhoIsHandedAFlightHasThePatienceOfThoseWhoAreLeft) {
-  const auto cache = fresh_cache();
-  const auto model = FakeLlm::manual();
-  const auto first = cached(cache, model, leasing());
-  const auto second = cached(cache, model, leasing());
-  auto holding = first.ask("x");
-  ASSERT_TRUE(model->wait_for_calls(1));
+TEST_F(LeaseHeld, WhoIsHandedAFlightHasThePatienceOfThoseWhoAreLeft) {
   std::stop_source stop;
   auto leading = second.ask("x", {.timeout = 1h, .stop_token = stop.get_token()});
   auto patient = second.ask("x");
@@ -309,13 +279,7 @@ TEST(Lease, WhoIsHandedAFlightHasThePatienceOfThoseWhoAreLeft) {
   EXPECT_TRUE(ok(holding.get(patience)));
 }
 
-TEST(Lease, WhoHasLeftHurriesNobody) {
-  const auto cache = fresh_cache();
-  const auto model = FakeLlm::manual();
-  const auto first = cached(cache, model, leasing());
-  const auto second = cached(cache, model, leasing());
-  auto holding = first.ask("x");
-  ASSERT_TRUE(model->wait_for_calls(1));
+TEST_F(LeaseHeld, WhoHasLeftHurriesNobody) {
   auto patient = second.ask("x");
   std::stop_source stop;
   auto hurried = second.ask("x", {.timeout = 2s, .stop_token = stop.get_token()});
