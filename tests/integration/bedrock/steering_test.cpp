@@ -65,10 +65,12 @@ TEST_F(BedrockSteering, AContinuationRunsOnTheClientsThread) {
   auto bedrock = quiet_client();
   for (int i = 0; i < 5; ++i) {
     come_again_and_again(bedrock);
+    server_.hold();  // a future that is ready already would go on here
     auto first = bedrock.complete(question()).then([](const Result<Completion>&) {
       return name_of_this_thread();
     });
     auto second = bedrock.complete(question());
+    server_.release();
     EXPECT_TRUE(ok(second.get()));
     EXPECT_EQ(first.get(patience).value(), "vkc-bedrock");
   }
