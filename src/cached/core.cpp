@@ -7,7 +7,10 @@
 #include <string>
 #include <utility>
 
+#include "base/utf8.hpp"
 #include "cached/pinned.hpp"
+#include "key/key_data.hpp"
+#include "key/python_text.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -81,6 +84,16 @@ CachedLlmCore::~CachedLlmCore() {
 }
 
 Result<PreparedRequest> CachedLlmCore::prepare(std::string_view prompt) const {
+  if (const auto& parts = shared_->simple_parts; parts && is_valid_utf8(prompt)) {
+    // The key by its parts, and a request that is its own normal form: nothing is read back.
+    const auto stripped = python_strip(prompt);
+    if (stripped.empty()) return blank_prompt();
+    auto key = simple_key(parts->model, parts->temperature, stripped);
+    if (!key) return std::move(key).error();
+    auto request = ChatRequest(stripped);
+    request.temperature(shared_->advanced().temperature);
+    return PreparedRequest{std::move(request), *std::move(key), std::nullopt};
+  }
   const auto request = ChatRequest(prompt).temperature(shared_->advanced().temperature);
   if (const auto* error = request.error()) return *error;
   if (blank(request)) return blank_prompt();

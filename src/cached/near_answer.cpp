@@ -43,7 +43,7 @@ std::optional<SimpleParts> SimpleParts::of(const CachedLlmOptions& options,
 }
 
 std::optional<PromptKey> PromptKey::of(const CallShared& shared, std::string_view prompt) {
-  if (!shared.simple_parts) return std::nullopt;
+  if (!shared.near || !shared.simple_parts) return std::nullopt;
   const auto stripped = python_strip(prompt);
   if (stripped.empty()) return std::nullopt;
   // What is not UTF-8 is refused later, and not found before: no key has its digest, unless it was

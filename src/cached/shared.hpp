@@ -43,9 +43,9 @@ struct CallShared {
   const CachedLlmOptions options;
   const CacheIdentity identity;
   const std::string prefix;
-  const Ttl ttl;                                  // of an entry whose call says none
-  const bool near;                                // the cache has a tier in this process
-  const std::optional<SimpleParts> simple_parts;  // only for that
+  const Ttl ttl;    // of an entry whose call says none
+  const bool near;  // the cache has a tier in this process
+  const std::optional<SimpleParts> simple_parts;
   const EntryCodec codec;
   const std::shared_ptr<const CallbackContext> context;  // of the futures of ask()
   const std::uint64_t fork_generation_made;

@@ -176,6 +176,25 @@ TEST(Ask, AForcedCompleteKeyKeepsTheRequestAsItIs) {
   EXPECT_EQ(model->request(1).to_json(), ChatRequest("hello").temperature(0.7).to_json());
 }
 
+TEST(Ask, ABarePromptIsTheRequestThatItStandsFor) {
+  for (const double temperature : {0.0, -0.0, 0.7, 0.1 + 0.2, 1.0, 1e16, 1e300, 5e-324}) {
+    const auto model = FakeLlm::saying(answer_of("a"));
+    const auto llm = cached(fresh_cache(), model, {.advanced = {.temperature = temperature}});
+    std::size_t asked = 0;
+    for (const std::string prompt : {"hello", " hello\n", "\u2003a \"b\"\\\t", "|temp=1|"}) {
+      const auto request = ChatRequest(prompt).temperature(temperature);
+      EXPECT_EQ(llm.key_of(prompt).value(), llm.key_of(request).value()) << temperature;
+      ASSERT_TRUE(ok(llm.ask(prompt).get()));
+      EXPECT_EQ(model->request(asked++).to_json(), request.normalized().to_json()) << temperature;
+      EXPECT_TRUE(llm.ask(request).get()->cached);
+    }
+    // Not even where stripping would take away what is no UTF-8.
+    for (const std::string prompt : {"hello\x85", "\x85", "a\xff"}) {
+      EXPECT_TRUE(fails_with(llm.key_of(prompt), ErrorCode::invalid_argument));
+    }
+  }
+}
+
 TEST(Ask, TheTemperatureIsAnOption) {
   const auto model = FakeLlm::saying(answer_of("a"));
   const auto llm = cached(fresh_cache(), model, {.advanced = {.temperature = 0.0}});
