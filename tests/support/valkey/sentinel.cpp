@@ -1,7 +1,10 @@
 #include "support/valkey/sentinel.hpp"
 
 #include <fstream>
+#include <iostream>
 #include <stdexcept>
+
+#include <gtest/gtest.h>
 
 #include "support/valkey/wait.hpp"
 
@@ -44,6 +47,12 @@ Sentinel::Sentinel(const ValkeyServer& primary, bool tls)
   }
 }
 
+Sentinel::~Sentinel() {
+  if (testing::Test::HasFailure()) {
+    std::cerr << "--- log of the sentinel\n" << read_text(folder_.path() + "/log") << "---\n";
+  }
+}
+
 std::string Sentinel::address() const {
   return "127.0.0.1:" + std::to_string(tls_ ? tls_port_.number() : port_.number());
 }
@@ -52,7 +61,8 @@ void Sentinel::watch_closely(std::chrono::milliseconds until_fallen) const {
   if (!wait_until([&] { return !ask({"SENTINEL", "REPLICAS", "main"}).items.empty(); })) {
     throw std::runtime_error("the sentinel does not hear of the replica");
   }
-  ask({"SENTINEL", "DEBUG", "INFO-PERIOD", "100", "PUBLISH-PERIOD", "100"});
+  // After a pause of its own, or a jump of the clock, it would look on for half a minute.
+  ask({"SENTINEL", "DEBUG", "INFO-PERIOD", "100", "PUBLISH-PERIOD", "100", "TILT-PERIOD", "100"});
   ask({"SENTINEL", "SET", "main", "down-after-milliseconds", std::to_string(until_fallen.count())});
 }
 

@@ -16,6 +16,10 @@ class Sentinel {
  public:
   // A primary with a certificate is looked after by TLS, and so are this one's callers.
   explicit Sentinel(const ValkeyServer& primary, bool tls = false);
+  // When the test has failed by then, what it logged is shown.
+  ~Sentinel();
+  Sentinel(const Sentinel&) = delete;
+  Sentinel& operator=(const Sentinel&) = delete;
 
   // As in valkey+sentinel://<address>/main.
   [[nodiscard]] std::string address() const;
