@@ -374,8 +374,8 @@ void Fleet::route(Ref<Command> command, Fresh fresh) {
   if (command->node != 0) {
     auto* node = find_node(command->node);
     if (node) {
-      // Who is being scanned stays until that is done.
-      if (node->importing_until != SteadyTime::min()) note_import(*node);
+      // Who takes over slots and is being scanned stays until that is done.
+      if (node->importing_until > SteadyTime::clock::now()) note_import(*node);
       return serve(*node);
     }
     return end(std::move(command), {.code = ErrorCode::server_unavailable,

@@ -1,9 +1,4 @@
 // Opening: addresses, options, and what is wrong with them.
-#include <cstring>
-
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "contract.hpp"
@@ -185,14 +180,7 @@ TEST_F(GoodUris, UnixPathsArePercentDecoded) {
 }
 
 TEST_F(GoodUris, Ipv6) {
-  const int handle = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in6 address{};
-  address.sin6_family = AF_INET6;
-  address.sin6_addr = in6addr_loopback;
-  const bool there =
-      handle >= 0 && bind(handle, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-  if (handle >= 0) close(handle);
-  if (!there) GTEST_SKIP() << "this machine has no ::1";
+  if (!has_ipv6_loopback()) GTEST_SKIP() << "this machine has no ::1";
   const ValkeyServer server({.ipv6 = true});
   works("valkey://[::1]:" + std::to_string(server.port()));
   works("valkey://[::1]:" + std::to_string(server.port()) + "/2");

@@ -1,12 +1,10 @@
 // A primary with a replica, as addresses or by sentinels: the primary is found, and found again.
 #include <valkeycache/valkey_cache.hpp>
 
-#include <fstream>
-
 #include <gtest/gtest.h>
 
-#include "support/valkey/child_process.hpp"
 #include "support/valkey/expect.hpp"
+#include "support/valkey/sentinel.hpp"
 #include "support/valkey/valkey_server.hpp"
 #include "support/valkey/wait.hpp"
 
@@ -135,26 +133,12 @@ TEST_F(Replicated, APrimaryThatHangsIsReplaced) {
 }
 
 TEST_F(Replicated, SentinelsAreAskedAndAskedAgain) {
-  const TemporaryFolder folder;
-  const auto port = ValkeyServer::free_port();
-  const auto file = folder.path() + "/sentinel.conf";
-  std::ofstream(file) << "port " << port << "\nbind 127.0.0.1\ndir " << folder.path()
-                      << "\nsentinel monitor main 127.0.0.1 " << a_.port()
-                      << " 1\nsentinel down-after-milliseconds main 500\n"
-                         "sentinel failover-timeout main 2000\n";
-  ChildProcess sentinel({valkey_server_program(), file, "--sentinel"}, folder.path() + "/log");
+  const Sentinel sentinel(a_);
   const auto cache =
-      ValkeyCache::open("valkey+sentinel://127.0.0.1:1,127.0.0.1:" + std::to_string(port) + "/main",
-                        patient())
+      ValkeyCache::open("valkey+sentinel://127.0.0.1:1," + sentinel.address() + "/main", patient())
           .value();
   ASSERT_TRUE(ok(cache.set(key_of("k"), "1").get()));
-  ASSERT_TRUE(wait_until([&] {  // it has heard of the replica
-    auto client = RespClient::tcp(port);
-    return !client.command({"SENTINEL", "REPLICAS", "main"}).items.empty();
-  }));
-  // It looks after the others ten times a second, instead of every few seconds.
-  RespClient::tcp(port).command(
-      {"SENTINEL", "DEBUG", "INFO-PERIOD", "100", "PUBLISH-PERIOD", "100"});
+  sentinel.watch_closely(500ms);
   a_.kill();
   EXPECT_TRUE(wait_until([&] { return cache.set(key_of("k"), "2").get().has_value(); }));
   EXPECT_EQ(b_.command({"GET", cache.wire_key(key_of("k"))}).text, "2");
@@ -162,14 +146,12 @@ TEST_F(Replicated, SentinelsAreAskedAndAskedAgain) {
   a_.start();
   ASSERT_TRUE(wait_until([&] {
     if (role_of(a_) == "master") return role_of(b_) == "slave";
-    // Refused until it has been seen, and while it is under way; it may come to nothing.
-    (void)RespClient::tcp(port).command({"SENTINEL", "FAILOVER", "main"});
+    sentinel.ask_for_failover();  // which may come to nothing
     return false;
   }));
   // One that is on its way when connections are ended may be lost.
   ASSERT_TRUE(wait_until([&] { return cache.set(key_of("k"), "3").get().has_value(); }));
   EXPECT_EQ(a_.command({"GET", cache.wire_key(key_of("k"))}).text, "3");
-  sentinel.stop();
 }
 
 }  // namespace

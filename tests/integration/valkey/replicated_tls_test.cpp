@@ -4,7 +4,7 @@
 #include <fstream>
 
 #include "contract.hpp"
-#include "support/valkey/child_process.hpp"
+#include "support/valkey/sentinel.hpp"
 
 using namespace valkeycache;
 using namespace valkeycache::test;
@@ -87,37 +87,15 @@ TEST_F(ReplicatedTls, AStrangerIsNotTrusted) {
 }
 
 TEST_F(ReplicatedTls, SentinelsAreAskedByTlsToo) {
-  const TemporaryFolder folder;
-  const auto port = ValkeyServer::free_port();
-  const auto tls_port = ValkeyServer::free_port();
-  const auto file = folder.path() + "/sentinel.conf";
-  std::ofstream(file) << "port " << port << "\ntls-port " << tls_port
-                      << "\ntls-replication yes\ntls-auth-clients no\ntls-ca-cert-file "
-                      << a_.ca_file() << "\ntls-cert-file " << a_.folder()
-                      << "/cert.pem\ntls-key-file " << a_.folder()
-                      << "/key.pem\nbind 127.0.0.1\ndir " << folder.path()
-                      << "\nsentinel monitor main 127.0.0.1 " << a_.tls_port()
-                      << " 1\nsentinel failover-timeout main 2000\n";
-  ChildProcess sentinel({valkey_server_program(), file, "--sentinel"}, folder.path() + "/log");
+  const Sentinel sentinel(a_, true);
   const auto cache =
-      ValkeyCache::open("valkeys+sentinel://127.0.0.1:" + std::to_string(tls_port) + "/main",
-                        trusting())
-          .value();
+      ValkeyCache::open("valkeys+sentinel://" + sentinel.address() + "/main", trusting()).value();
   ASSERT_TRUE(ok(cache.set(key_of("k"), "1").get()));
   EXPECT_EQ(stored(a_, cache.wire_key(key_of("k"))), "1");
-  ASSERT_TRUE(wait_until([&] {  // it has heard of the replica
-    auto client = RespClient::tcp(port);
-    return !client.command({"SENTINEL", "REPLICAS", "main"}).items.empty();
-  }));
-  // It looks after the others ten times a second, instead of every few seconds.
-  RespClient::tcp(port).command(
-      {"SENTINEL", "DEBUG", "INFO-PERIOD", "100", "PUBLISH-PERIOD", "100"});
-  // Not before: a busy machine is not to be taken for a fall.
-  RespClient::tcp(port).command({"SENTINEL", "SET", "main", "down-after-milliseconds", "500"});
+  sentinel.watch_closely(500ms);
   a_.kill();
   EXPECT_TRUE(wait_until([&] { return cache.set(key_of("k"), "2").get().has_value(); }));
   EXPECT_EQ(stored(b_, cache.wire_key(key_of("k"))), "2");
-  sentinel.stop();
 }
 
 }  // namespace

@@ -46,4 +46,15 @@ LoopbackPort::~LoopbackPort() {
   if (reservation_ >= 0) close(reservation_);
 }
 
+bool has_ipv6_loopback() {
+  const int handle = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (handle < 0) return false;
+  sockaddr_in6 address{};
+  address.sin6_family = AF_INET6;
+  address.sin6_addr = in6addr_loopback;
+  const bool there = bind(handle, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  close(handle);
+  return there;
+}
+
 }  // namespace valkeycache::test

@@ -32,4 +32,7 @@ class LoopbackPort {
   int reservation_ = -1;
 };
 
+// Whether this machine has ::1.
+bool has_ipv6_loopback();
+
 }  // namespace valkeycache::test

@@ -145,6 +145,7 @@ void TcpProxy::relay(int from, int to, bool replies, unsigned seed) {
     }
     if (!sent) break;
   }
+  await_speech();
   shutdown(from, SHUT_RDWR);
   shutdown(to, SHUT_RDWR);
 }
@@ -154,12 +155,17 @@ std::size_t TcpProxy::may_pass(bool replies, std::size_t bytes) {
   const auto held = [&] {
     return replies && held_;
   };
-  changed_.wait(lock, [&] { return stopping_ || !held() || until_held_ != 0; });
+  changed_.wait(lock, [&] { return stopping_ || (!silent_ && (!held() || until_held_ != 0)); });
   if (stopping_) return 0;
   if (!held()) return bytes;
   const auto passing = std::min(bytes, until_held_);
   until_held_ -= passing;
   return passing;
+}
+
+void TcpProxy::await_speech() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return stopping_ || !silent_; });
 }
 
 std::string TcpProxy::uri() const {
@@ -181,6 +187,17 @@ void TcpProxy::hold_replies(std::size_t after) {
 void TcpProxy::release_replies() {
   const std::lock_guard lock(mutex_);
   held_ = false;
+  changed_.notify_all();
+}
+
+void TcpProxy::fall_silent() {
+  const std::lock_guard lock(mutex_);
+  silent_ = true;
+}
+
+void TcpProxy::speak_again() {
+  const std::lock_guard lock(mutex_);
+  silent_ = false;
   changed_.notify_all();
 }
 

@@ -30,6 +30,10 @@ class TcpProxy {
   // From now on replies are kept back, but for so many bytes, until they are let through.
   void hold_replies(std::size_t after = 0);
   void release_replies();
+  // From now on nothing passes, either way, not even an end, until it speaks again. Whoever comes
+  // is let in, and hears nothing.
+  void fall_silent();
+  void speak_again();
   // Ends all connections.
   void cut();
   // From now on those from these addresses only ("127.0.0.1"); the others are ended.
@@ -48,6 +52,7 @@ class TcpProxy {
   void relay(int from, int to, bool replies, unsigned seed);
   // How much of so much; 0: it is over.
   std::size_t may_pass(bool replies, std::size_t bytes);
+  void await_speech();
   void cut_if(const std::function<bool(const std::string& from)>& ended);
 
   std::uint16_t server_port_;
@@ -58,6 +63,7 @@ class TcpProxy {
   std::uint16_t port_ = 0;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
+  bool silent_ = false;
   bool held_ = false;
   std::size_t until_held_ = 0;
   bool stopping_ = false;
