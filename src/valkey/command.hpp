@@ -84,6 +84,8 @@ class Command {
     slot = no_slot;
     node = 0;
     redirects = 0;
+    anew = pinned = internal = false;
+    home = nullptr;
     waiting_links = timer_links = {};
     timer_slot = -1;
     is_waiting = in_flight = false;

@@ -360,7 +360,8 @@ void Fleet::accept(Ref<Command> command) {
 }
 
 void Fleet::cancel(Command& command) {
-  if (!command.home) return;
+  // What is done may have outlived the pipeline that it was in.
+  if (!command.is_waiting && !command.in_flight) return;
   command.home->fail(command, error_cancelled());
   if (auto* lane = static_cast<FleetLane*>(command.home->connection())) account(*lane);
 }

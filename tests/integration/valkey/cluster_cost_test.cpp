@@ -19,10 +19,13 @@ thread_local bool apart = false;
 
 }  // namespace
 
-// The others call this one.
-void* operator new(std::size_t size) {
+// These two have the operators delete below in common; under a sanitizer neither calls the other.
+void* operator new(std::size_t size, const std::nothrow_t& /*tag*/) noexcept {
   if (!apart) allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* memory = std::malloc(size)) return memory;
+  return std::malloc(size);
+}
+void* operator new(std::size_t size) {
+  if (void* memory = operator new(size, std::nothrow)) return memory;
   throw std::bad_alloc();
 }
 void operator delete(void* memory) noexcept {

@@ -26,4 +26,17 @@ TEST(Command, UsedAgainItKeepsTheMemoryOfShortRequestsOnly) {
   EXPECT_LE(Stored::make(&decode_stored)->request.capacity(), longest_kept);
 }
 
+TEST(Command, UsedAgainItIsAsNew) {
+  const Stored* const fresh = Stored::make(&decode_stored).get();
+  int marker = 0;
+  for (int i = 0; i < 3; ++i) {
+    const auto command = Stored::make(&decode_stored);
+    EXPECT_EQ(command.get(), fresh) << "the same one";
+    EXPECT_EQ(command->home, nullptr);
+    EXPECT_FALSE(command->anew || command->pinned || command->internal);
+    command->home = reinterpret_cast<Pipeline*>(&marker);
+    command->anew = command->pinned = command->internal = true;
+  }
+}
+
 }  // namespace
