@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/utf8.hpp"
-#include "cached/pinned.hpp"
 #include "key/key_data.hpp"
 #include "key/python_text.hpp"
 
@@ -25,21 +24,6 @@ bool NearAnswer::serves(const Sha256Digest& digest, const std::string& value,
   return KeyAccess::digest_bytes(key) == digest && format == shared.advanced().format &&
          secret == shared.advanced().key.secret &&
          value.size() <= shared.advanced().max_entry_bytes;
-}
-
-std::optional<SimpleParts> SimpleParts::of(const CachedLlmOptions& options,
-                                           const CacheIdentity& identity) {
-  const auto& key = options.advanced.key;
-  if (forces_complete(key)) return std::nullopt;
-  const auto triple =
-      ChatRequest("a prompt").temperature(options.advanced.temperature).normalized().as_triple();
-  if (!triple) return std::nullopt;
-  // Another program may have stored what this one passes by.
-  if (options.advanced.deterministic_only && options.advanced.temperature != 0) return std::nullopt;
-  if (is_prompt_without_version(identity.model)) return std::nullopt;
-  const auto& model = key.key_model.empty() ? identity.model : key.key_model;
-  if (!simple_key(model, triple->temperature, triple->prompt)) return std::nullopt;
-  return SimpleParts{.model = model, .temperature = triple->temperature};
 }
 
 std::optional<PromptKey> PromptKey::of(const CallShared& shared, std::string_view prompt) {

@@ -19,19 +19,12 @@
 #include "cached/held_leases.hpp"
 #include "cached/meter.hpp"
 #include "cached/refreshes.hpp"
+#include "cached/simple_parts.hpp"
 #include "cached/timer.hpp"
 #include "cached/watchdog.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
-
-// What the simple keys of bare prompts have in common; none where their keys are not simple.
-struct SimpleParts {
-  std::string model;
-  std::string temperature;
-  static std::optional<SimpleParts> of(const CachedLlmOptions& options,
-                                       const CacheIdentity& identity);
-};
 
 // Settings, counters, breaker and watchdog, and neither cache nor model: what waits inside those
 // for a call's next step holds this, and must not keep them open. (A store on its way out of main

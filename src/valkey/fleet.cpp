@@ -375,7 +375,8 @@ void Fleet::route(Ref<Command> command, Fresh fresh) {
   if (command->node != 0) {
     auto* node = find_node(command->node);
     if (node) {
-      // Who takes over slots and is being scanned stays until that is done.
+      // Who takes over slots and is being scanned stays until that is done, unless it takes very
+      // long over a page.
       if (node->importing_until > SteadyTime::clock::now()) note_import(*node);
       return serve(*node);
     }
@@ -507,7 +508,7 @@ void Fleet::end(Ref<Command> command, Error error) {
 // Keys are on their way to it.
 void Fleet::note_import(FleetNode& node) {
   const auto now = SteadyTime::clock::now();
-  if (node.importing_until < now) node.gained = ++version_;
+  if (node.importing_until <= now) node.gained = ++version_;
   node.importing_until = now + importing_for;
 }
 

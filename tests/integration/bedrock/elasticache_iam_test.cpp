@@ -46,6 +46,7 @@ class Gatekeeper {
                       test::query_parameter(token, "Action") == "connect" &&
                       test::query_parameter(token, "User") == "app" &&
                       test::query_parameter(token, "ResourceType") == resource_type_ &&
+                      (token.find("ResourceType") == std::string::npos) == resource_type_.empty() &&
                       test::query_parameter(token, "X-Amz-Expires") == "900";
     if (!good) return;
     tokens_.insert(token);

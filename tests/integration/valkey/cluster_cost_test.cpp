@@ -19,7 +19,8 @@ thread_local bool apart = false;
 
 }  // namespace
 
-// These two have the operators delete below in common; under a sanitizer neither calls the other.
+// Some of the standard library's algorithms take memory by this one, and give it back by the
+// operators delete below: a sanitizer wants both from one hand.
 void* operator new(std::size_t size, const std::nothrow_t& /*tag*/) noexcept {
   if (!apart) allocations.fetch_add(1, std::memory_order_relaxed);
   return std::malloc(size);

@@ -90,17 +90,16 @@ TEST_F(ClusterReshardNear, NoValueIsOlderThanTheLastOneAcknowledged) {
   for (const auto& key : keys) ASSERT_TRUE(ok(writer.set(key, "0").get()));
   ASSERT_TRUE(wait_until([&] { return bring_near(keys[0]); }));
   std::array<std::atomic<int>, count> acknowledged{};
-  std::atomic<bool> moving{true};
-  std::thread writing([&] {
-    for (int value = 1; moving; ++value) {
+  std::jthread writing([&](const std::stop_token& enough) {
+    for (int value = 1; !enough.stop_requested(); ++value) {
       for (std::size_t i = 0; i < count; ++i) {
         EXPECT_TRUE(ok(writer.set(keys[i], std::to_string(value)).get()));
         acknowledged[i] = value;
       }
     }
   });
-  std::thread reading([&] {
-    while (moving) {
+  std::jthread reading([&](const std::stop_token& enough) {
+    while (!enough.stop_requested()) {
       for (std::size_t i = 0; i < count; ++i) {
         const int least = acknowledged[i];
         read_pushes(keys[i]);
@@ -120,9 +119,10 @@ TEST_F(ClusterReshardNear, NoValueIsOlderThanTheLastOneAcknowledged) {
       cluster.move(slot, from, 1 - from);
     }
   }
-  moving = false;
-  writing.join();
+  reading.request_stop();
   reading.join();
+  writing.request_stop();
+  writing.join();
   EXPECT_GT(cache.stats().near_hits, 0U);
   EXPECT_EQ(cache.stats().errors, 0U);
 }

@@ -42,17 +42,16 @@ class FairUse : public ::testing::TestWithParam<Kind> {
       if (detail::key_slot(cache_.wire_key(key)) % 2 == connection) return key;
     }
   }
-  [[nodiscard]] Future<void> call_large() const {
-    if (GetParam().writes) return cache_.set(large_key_, large_);
-    return cache_.get(large_key_).then([](const Result<Found>& found) -> Result<void> {
-      if (!found) return found.error();
-      return {};
-    });
-  }
   // How many small ones, one after the other, it takes until all large ones that began before have
   // ended.
   int small_calls_meanwhile(const CacheKey& small) const {
-    std::vector<Future<void>> large;
+    return GetParam().writes
+               ? small_calls_meanwhile(small, [this] { return cache_.set(large_key_, large_); })
+               : small_calls_meanwhile(small, [this] { return cache_.get(large_key_); });
+  }
+  template <class CallLarge>
+  int small_calls_meanwhile(const CacheKey& small, CallLarge call_large) const {
+    std::vector<decltype(call_large())> large;
     for (int i = 0; i < large_calls; ++i) large.push_back(call_large());
     int calls = 0;
     while (

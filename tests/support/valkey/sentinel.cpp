@@ -36,13 +36,16 @@ Sentinel::Sentinel(const ValkeyServer& primary, bool tls)
                 "--sentinel"},
                folder_.path() + "/log") {
   const bool answers = wait_until([this] {
+    if (!process_.running()) return true;  // see below
     try {
-      return !ask({"PING"}).is_error();
+      // Not somebody else who has taken the port.
+      const auto itself = "process_id:" + std::to_string(process_.pid()) + "\r\n";
+      return ask({"INFO", "server"}).text.find(itself) != std::string::npos;
     } catch (const std::runtime_error&) {
       return false;
     }
   });
-  if (!answers) {
+  if (!answers || !process_.running()) {
     throw std::runtime_error("the sentinel does not start:\n" + read_text(folder_.path() + "/log"));
   }
 }
@@ -61,9 +64,14 @@ void Sentinel::watch_closely(std::chrono::milliseconds until_fallen) const {
   if (!wait_until([&] { return !ask({"SENTINEL", "REPLICAS", "main"}).items.empty(); })) {
     throw std::runtime_error("the sentinel does not hear of the replica");
   }
+  const auto have = [&](const std::vector<std::string>& setting) {
+    const auto reply = ask(setting);
+    if (reply.is_error()) throw std::runtime_error("the sentinel refuses it: " + reply.text);
+  };
   // After a pause of its own, or a jump of the clock, it would look on for half a minute.
-  ask({"SENTINEL", "DEBUG", "INFO-PERIOD", "100", "PUBLISH-PERIOD", "100", "TILT-PERIOD", "100"});
-  ask({"SENTINEL", "SET", "main", "down-after-milliseconds", std::to_string(until_fallen.count())});
+  have({"SENTINEL", "DEBUG", "INFO-PERIOD", "100", "PUBLISH-PERIOD", "100", "TILT-PERIOD", "100"});
+  have(
+      {"SENTINEL", "SET", "main", "down-after-milliseconds", std::to_string(until_fallen.count())});
 }
 
 std::uint16_t Sentinel::primary_port() const {

@@ -30,8 +30,9 @@ class TcpProxy {
   // From now on replies are kept back, but for so many bytes, until they are let through.
   void hold_replies(std::size_t after = 0);
   void release_replies();
-  // From now on nothing passes, either way, not even an end, until it speaks again. Whoever comes
-  // is let in, and hears nothing.
+  // From now on nothing passes, either way, not even an end (but of what is on its way just now,
+  // and by the functions below), until it speaks again. Whoever comes is let in, as long as the
+  // server is there, and hears nothing.
   void fall_silent();
   void speak_again();
   // Ends all connections.

@@ -179,18 +179,61 @@ TEST(Ask, AForcedCompleteKeyKeepsTheRequestAsItIs) {
 TEST(Ask, ABarePromptIsTheRequestThatItStandsFor) {
   for (const double temperature : {0.0, -0.0, 0.7, 0.1 + 0.2, 1.0, 1e16, 1e300, 5e-324}) {
     const auto model = FakeLlm::saying(answer_of("a"));
-    const auto llm = cached(fresh_cache(), model, {.advanced = {.temperature = temperature}});
+    const auto cache = fresh_cache();
+    const auto llm = cached(cache, model, {.advanced = {.temperature = temperature}});
     std::size_t asked = 0;
-    for (const std::string prompt : {"hello", " hello\n", "\u2003a \"b\"\\\t", "|temp=1|"}) {
+    for (const std::string prompt : {"hello", " hello you\n", "\u2003a \"b\"\\\t", "|temp=1|"}) {
       const auto request = ChatRequest(prompt).temperature(temperature);
       EXPECT_EQ(llm.key_of(prompt).value(), llm.key_of(request).value()) << temperature;
       ASSERT_TRUE(ok(llm.ask(prompt).get()));
       EXPECT_EQ(model->request(asked++).to_json(), request.normalized().to_json()) << temperature;
+      ASSERT_TRUE(settled(cache));
       EXPECT_TRUE(llm.ask(request).get()->cached);
     }
     // Not even where stripping would take away what is no UTF-8.
     for (const std::string prompt : {"hello\x85", "\x85", "a\xff"}) {
       EXPECT_TRUE(fails_with(llm.key_of(prompt), ErrorCode::invalid_argument));
+    }
+  }
+}
+
+TEST(Ask, ABarePromptIsRefusedAndPassedByAsTheRequestThatItStandsFor) {
+  const std::string unversioned = "arn:aws:bedrock:us-west-2:123456789012:prompt/ABCDEFGHIJ";
+  for (const std::string name : {"m", "a|b", "bad \xff", unversioned.c_str()}) {
+    for (const double temperature : {0.0, -0.0, 0.7, std::nan("")}) {
+      for (const bool deterministic : {false, true}) {
+        for (const std::string alias : {"", "alias", "also|bad"}) {
+          CachedLlmOptions options;
+          options.advanced.temperature = temperature;
+          options.advanced.deterministic_only = deterministic;
+          options.advanced.key.key_model = alias;
+          const auto llm = cached(fresh_cache(),
+                                  std::make_shared<FakeLlm>(
+                                      [](const ChatRequest&, const CallOptions&) {
+                                        return make_ready_future<Completion>(answer_of("a"));
+                                      },
+                                      name),
+                                  options);
+          for (const std::string prompt : {"hello ", " ", "hello\xff"}) {
+            const auto request = ChatRequest(prompt).temperature(temperature);
+            const auto by_prompt = llm.key_of(prompt), by_request = llm.key_of(request);
+            ASSERT_EQ(by_prompt.has_value(), by_request.has_value());
+            if (by_prompt) {
+              EXPECT_EQ(*by_prompt, *by_request);
+            } else {
+              EXPECT_EQ(by_prompt.error().code, by_request.error().code);
+            }
+            const auto prompted = llm.ask(prompt, {.no_store = true}).get();
+            const auto requested = llm.ask(request, {.no_store = true}).get();
+            ASSERT_EQ(prompted.has_value(), requested.has_value());
+            if (prompted) {
+              EXPECT_EQ(prompted->bypass_reason, requested->bypass_reason);
+            } else {
+              EXPECT_EQ(prompted.error().code, requested.error().code);
+            }
+          }
+        }
+      }
     }
   }
 }
