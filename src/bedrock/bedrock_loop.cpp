@@ -19,6 +19,8 @@ using Milliseconds = std::chrono::milliseconds;
 using Stage = BedrockCall::Stage;
 
 constexpr std::chrono::minutes clock_tolerance{4};  // the service takes five either way
+// The year 2200. Who says it is later is not believed, nor could it be counted in nanoseconds.
+constexpr std::time_t latest_date = 7'258'118'400;
 constexpr Milliseconds slow_callback{10};
 constexpr std::chrono::seconds patience_with_provider{1};
 
@@ -302,6 +304,7 @@ void BedrockLoop::start(const CallPointer& pointer) {
         used->session_token == answer.credentials->session_token) {
       return finish(call, *std::move(call.last_error));  // "renewed" to what was refused
     }
+    call.last_error.reset();
     call.credentials = std::move(answer.credentials);
   }
   attempt(call);
@@ -443,7 +446,7 @@ void BedrockLoop::on_response(BedrockCall& call, HttpResponse response) {
 void BedrockLoop::observe_clock(const HttpResponse& response) {
   if (response.date.empty()) return;
   const auto seconds = curl_getdate(response.date.c_str(), nullptr);
-  if (seconds < 0) return;
+  if (seconds < 0 || seconds > latest_date) return;
   const auto now = seams_.wall_clock ? seams_.wall_clock() : std::chrono::system_clock::now();
   const auto offset = std::chrono::duration_cast<std::chrono::seconds>(
       std::chrono::system_clock::from_time_t(seconds) - now);

@@ -22,6 +22,20 @@ bool names_stop_reason(std::string_view member) noexcept {
   return std::find(names.begin(), names.end(), member) != names.end();
 }
 
+// Stability's models: null, or why an image is missing
+// (docs.aws.amazon.com/bedrock/latest/userguide/
+// model-parameters-diffusion-stable-image-core-text-image-request-response.html).
+constexpr std::string_view list_of_reasons = "finish_reasons";
+// Of whatever model, when the request named a guardrail: "NONE" or "INTERVENED"
+// (…/userguide/guardrails-use-invoke-api.html).
+constexpr std::string_view guardrail_action = "amazon-bedrock-guardrailAction";
+// Amazon's image models: a text when some image is missing.
+constexpr std::string_view error_text = "error";
+
+bool says_nothing(std::string_view raw) noexcept {
+  return raw == "null" || raw == R"("")";
+}
+
 class StopReasons {
  public:
   // A reason that is null is none. AI21 puts its own into an object of one member, "reason".
@@ -48,6 +62,10 @@ class StopReasons {
       });
     });
   }
+  bool take_texts(std::string_view raw) {
+    return for_each_element(raw, [this](std::string_view element) { return take(element); });
+  }
+  void add(std::string reason) { reasons_.push_back(std::move(reason)); }
   [[nodiscard]] std::string joined() const {
     std::string all;
     for (const auto& reason : reasons_) (all += all.empty() ? "" : ",") += reason;
@@ -71,6 +89,14 @@ Result<Completion> parse_invoke_response(HttpResponse response) {
           fault = "it carries an error type";
         } else if (names_stop_reason(name) && !reasons.take(raw)) {
           fault = "its stop reason is not a string";
+        } else if (name == list_of_reasons) {
+          if (raw.front() != '[' || !reasons.take_texts(raw)) {
+            fault = "its finish reasons are not a list of strings";
+          }
+        } else if (name == guardrail_action && raw != R"("NONE")") {
+          reasons.add("guardrail_intervened");
+        } else if (name == error_text && !says_nothing(raw)) {
+          reasons.add("error");
         } else if (raw.front() == '[' && !reasons.take_list(raw)) {
           fault = "a stop reason in it is not a string";
         }

@@ -1,9 +1,9 @@
 #include "bedrock/stream_delivery.hpp"
 
-#include <atomic>
 #include <system_error>
 #include <utility>
 
+#include "base/executor.hpp"
 #include "base/io_thread.hpp"
 
 namespace valkeycache::inline v0 {
@@ -33,24 +33,11 @@ void StreamDelivery::post(Task task) {
 }
 
 void StreamDelivery::post_to_executor(Task task) {
-  // Shared, so that the task survives an executor that throws after taking it.
-  struct Pending {
-    Task task;
-    std::atomic<bool> taken{false};
-  };
-  auto pending = std::make_shared<Pending>();
-  pending->task = std::move(task);
-  try {
-    context_->executor(Task([pending] {
-      if (pending->taken.exchange(true)) return;
-      auto taken = std::move(pending->task);
-      taken();
-    }));
-  } catch (...) {
+  give_to(context_->executor, std::move(task), [this](Task refused) {
     report(context_->log, LogLevel::error, "bedrock",
            "the executor threw; a stream's handler runs on a thread of the client's instead");
-    if (!pending->taken.exchange(true)) post_to_thread(pending->task);
-  }
+    post_to_thread(refused);
+  });
 }
 
 bool StreamDelivery::post_to_thread(Task& task) {

@@ -389,17 +389,19 @@ void Call::without_cache(Error error, std::shared_ptr<CachedLlmCore> core) {
   ask_model(std::move(core));
 }
 
+void Call::unreadable(EntryFault fault) {
+  shared_->counters.of(fault).add();
+  if (fault != EntryFault::foreign_format) return;
+  foreign_entry_ = true;
+  shared_->log_once(shared_->told_foreign, LogLevel::warning,
+                    "an entry of the Python ValkeyCache was found; it counts as a miss and is left "
+                    "as it is. CachedLlmAdvanced::format = EntryFormat::langgraph reads and writes "
+                    "such entries. Further ones are only counted (CachedLlmStats::foreign_format)");
+}
+
 void Call::missed(EntryFault fault) {
   shared_->counters.misses.add();
-  if (fault != EntryFault::none) shared_->counters.of(fault).add();
-  if (fault == EntryFault::foreign_format) {
-    foreign_entry_ = true;
-    shared_->log_once(
-        shared_->told_foreign, LogLevel::warning,
-        "an entry of the Python ValkeyCache was found; it counts as a miss and is left "
-        "as it is. CachedLlmAdvanced::format = EntryFormat::langgraph reads and writes "
-        "such entries. Further ones are only counted (CachedLlmStats::foreign_format)");
-  }
+  if (fault != EntryFault::none) unreadable(fault);
   if (options_.cache_only) {
     return end(error_of(ErrorCode::cache_miss,
                         "there is no entry, and cache_only forbids asking the model"));

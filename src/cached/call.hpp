@@ -103,6 +103,7 @@ class Call final : public FlightNode {
   void lookup_failed(Error error);
   void without_cache(Error error, std::shared_ptr<CachedLlmCore> core);
   void missed(EntryFault fault);
+  void unreadable(EntryFault fault);
   [[nodiscard]] CachedAnswer answer_of(Entry entry) const;
   // `age`: none where only the entry tells.
   void hit(Entry entry, const CacheKey& key, AnswerSource source,

@@ -95,6 +95,7 @@ void Call::lease_tried(const Result<bool>& taken,
       core.reset();
       return found_by_lease(std::move(decoded.entry));
     }
+    unreadable(decoded.fault);
     seen_ = std::move(entry);
   }
   if (lease_->held) {

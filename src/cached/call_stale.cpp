@@ -86,6 +86,7 @@ void Call::take_refresh_lease(const CachedLlmCore& core) {
 // Who finds the lease free and the entry still stale is the one; in this order, for the two may be
 // on different servers.
 void Call::look_again(Result<bool> taken, const CallOptions& options) {
+  lease_->tried(taken, shared_->advanced().refresh_lease);
   const auto core = core_.lock();
   if (!core) return finish(error_closed());
   auto left = core->cache().ttl(request_->key, options);
@@ -99,7 +100,6 @@ void Call::look_again(Result<bool> taken, const CallOptions& options) {
 void Call::refresh_lease_tried(const Result<bool>& taken, const Result<std::optional<Ttl>>& left) {
   auto core = core_.lock();
   const auto& advanced = shared_->advanced();
-  lease_->tried(taken, advanced.refresh_lease);
   if (!core) return finish(error_closed());
   if (!taken || !left) {
     const auto& error = taken ? left.error() : taken.error();

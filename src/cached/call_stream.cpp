@@ -56,7 +56,8 @@ const Executor& Call::executor() const noexcept {
 }
 
 void Call::report_executor() const noexcept {
-  shared_->log(LogLevel::error, "the executor threw; a stream's handler was not run");
+  shared_->log(LogLevel::error,
+               "the executor threw; a stream's handler runs on a thread of the library's instead");
 }
 
 Future<Completion> Call::ask_for_events(Llm& model, CallOptions options) {

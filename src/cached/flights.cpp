@@ -67,8 +67,8 @@ Ref<FlightNode> Flights::join(Node& node) {
     (other->last ? other->last->after : other->first) = &node;
     other->last = &node;
     ++other->waiting;
-    if (node.reader && other->heard_by_all) node.reader->attach(other->heard_by_all);
     node.add_ref();
+    if (node.reader && other->heard_by_all) node.reader->attach(other->heard_by_all);
     return Ref<Node>::share(other);
   }
   node.role = Node::Role::leading;

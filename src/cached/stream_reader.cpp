@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/executor.hpp"
 #include "cached/call.hpp"
 #include "cached/call_errors.hpp"
 #include "cached/recording.hpp"
@@ -83,18 +84,17 @@ void StreamReader::end(Result<CachedAnswer> outcome, bool drop,
 }
 
 void StreamReader::post() {
-  const auto& executor = call_->executor();
-  Task task{Turn(shared_from_this())};
-  if (!executor) {
+  const auto call = call_;  // a turn that is run inside may end it
+  const auto post_to_threads = [](Task task) {
     // A task that is not taken is dropped.
     process_instance<StreamThreads>().pool.submit(task);
-    return;
-  }
-  try {
-    executor(std::move(task));
-  } catch (...) {
-    call_->report_executor();
-  }
+  };
+  Task task{Turn(shared_from_this())};
+  if (!call->executor()) return post_to_threads(std::move(task));
+  give_to(call->executor(), std::move(task), [&](Task refused) {
+    call->report_executor();
+    post_to_threads(std::move(refused));
+  });
 }
 
 void StreamReader::turn() {

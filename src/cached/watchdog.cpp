@@ -63,7 +63,8 @@ void Watchdog::arm(Ref<Watched> call, std::optional<TimePoint> deadline, bool ca
       const AllSignalsBlocked blocked;
       thread_ = std::make_unique<std::thread>([state = state_] { run(state); });
     } catch (const std::system_error&) {
-      // No thread to be had: the model itself has the deadline and the stop_token, too.
+      // No thread to be had: the next call tries again, and until then this one ends with its
+      // model's answer.
     }
   }
 }

@@ -276,6 +276,19 @@ TEST_F(BedrockFaults, ASmallSkewNeedsNoCorrection) {
   EXPECT_EQ(server_.calls(), 2u);
 }
 
+TEST_F(BedrockFaults, AClockThatIsCenturiesAheadIsNotBelieved) {
+  auto once = options();
+  once.max_attempts = 1;
+  auto bedrock = client(once);
+  server_.set_clock_offset(std::chrono::seconds(7'000'000'000));  // the year 2248 by now
+  auto unavailable = faults::unavailable();
+  unavailable.before_authentication = true;
+  server_.add_fault(unavailable);
+  EXPECT_TRUE(fails_with(ask(bedrock), ErrorCode::model_unavailable));
+  server_.set_clock_offset(0s);
+  EXPECT_TRUE(ok(ask(bedrock)));
+}
+
 TEST_F(BedrockFaults, ASkewedClockWithoutAttemptsLeftIsToldOf) {
   auto once = options();
   once.max_attempts = 1;
@@ -356,6 +369,26 @@ TEST_F(BedrockRenewal, RenewalIsNotRepeatedForOneCall) {
   EXPECT_TRUE(fails_with(answer, ErrorCode::credentials));
   EXPECT_EQ(answer.error().server_code, "ExpiredTokenException");
   EXPECT_EQ(server_.calls(), 2u);
+}
+
+TEST_F(BedrockRenewal, WhatFailsAfterARenewalIsTriedAgain) {
+  class Telling : public CountingProvider {
+   public:
+    explicit Telling(std::function<void()> renewed) : renewed_(std::move(renewed)) {}
+    Result<AwsCredentials> credentials() override {
+      auto made = CountingProvider::credentials();
+      if (asked == 2) renewed_();
+      return made;
+    }
+
+   private:
+    const std::function<void()> renewed_;
+  };
+  server_.expire_token("token-1");
+  auto bedrock =
+      client_with(std::make_shared<Telling>([this] { server_.add_fault(faults::unavailable()); }));
+  EXPECT_TRUE(ok(ask(bedrock)));
+  EXPECT_EQ(server_.calls(), 3u);
 }
 
 TEST_F(BedrockRenewal, TheSameCredentialsAreNotTriedAgain) {

@@ -100,6 +100,25 @@ TEST_F(LeaseHeld, AnAnswerThatIsNotStoredSendsTheOthersToTheModel) {
   for (const auto* llm : {&first, &second}) EXPECT_TRUE(adds_up(llm->stats()));
 }
 
+TEST_F(LeaseHeld, APythonEntryThatComesMeanwhileIsLeftAlone) {
+  auto waiting = second.ask("x");
+  ASSERT_TRUE(wait_until([&] { return second.stats().misses == 1; }));
+  const auto key = second.key_of("x").value();
+  const std::string python = R"(json:{"response":"by Python"})";
+  ASSERT_TRUE(ok(cache.set(key, python).get()));
+  ASSERT_TRUE(wait_until([&] { return second.stats().foreign_format == 1; }));
+  model->answer(0, answer_of("a"));
+  ASSERT_TRUE(model->wait_for_calls(2));
+  model->answer(1, answer_of("b"));
+  EXPECT_EQ(holding.get(patience)->response, "a");
+  EXPECT_EQ(waiting.get(patience)->response, "b");
+  ASSERT_TRUE(settled(cache));
+  EXPECT_EQ(cache.get(key).get().value(), python);
+  EXPECT_EQ(first.stats().rejected_superseded, 1U);
+  EXPECT_EQ(second.stats().rejected_foreign_entry, 1U);
+  for (const auto* llm : {&first, &second}) EXPECT_TRUE(adds_up(llm->stats()));
+}
+
 TEST(Lease, AFailureLetsAnotherTry) {
   const auto cache = fresh_cache();
   const auto failing = FakeLlm::manual();

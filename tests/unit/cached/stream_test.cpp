@@ -515,6 +515,25 @@ TEST(CachedStream, ExecutorsThatRunAndThatDropTheHandler) {
   model->asked(1).promise.set(lost());
 }
 
+TEST(CachedStream, AnExecutorThatThrowsLosesNothing) {
+  for (const bool runs : {false, true}) {
+    const auto model = std::make_shared<Talker>();
+    CachedLlmOptions options;
+    options.advanced.executor = [runs](Task task) {
+      if (runs) task();
+      throw std::runtime_error("the loop has ended");
+    };
+    const auto llm = cached(fresh_cache(), model, options);
+    Ear ear;
+    auto answer = llm.stream(question(), ear.handler());
+    model->say(0, "a");
+    model->say(0, "b");
+    model->asked(0).promise.set(answer_of("ab"));
+    EXPECT_TRUE(ok(answer.get(patience)));
+    EXPECT_EQ(ear.heard(), "a|b|");
+  }
+}
+
 TEST(CachedStream, RequestsThatCannotBeStreamedOrAreUnusable) {
   const auto llm = cached(fresh_cache(), std::make_shared<Talker>());
   Ear ear;
