@@ -107,7 +107,9 @@ bool CacheCore::over_limits(Backend::Load load, std::size_t bytes) const noexcep
          (load.commands > 0 && load.bytes + bytes > options_.max_queued_bytes);
 }
 
-std::optional<CacheCore::Verdict> CacheCore::submit_at_helm(Ref<Command>& command) {
+// Without memory there is no going on in here, as on the I/O thread: what was begun must be
+// finished.
+std::optional<CacheCore::Verdict> CacheCore::submit_at_helm(Ref<Command>& command) noexcept {
   // What this thread left in the inbox goes first. Who steers another client has locks, perhaps,
   // under which nothing of the user's may run.
   if (Steering::steers_any() || !callers_steer_.load(std::memory_order_acquire) ||
@@ -357,6 +359,7 @@ void CacheCore::helped() noexcept {
 }
 
 void CacheCore::go_on_alone() noexcept {
+  if (forked()) return;  // the descriptor is the parent's, too
   if (!callers_steer_.load(std::memory_order_acquire)) return;
   if (!take_over_.exchange(true, std::memory_order_acq_rel)) poller_.wake();
 }
@@ -416,6 +419,12 @@ void CacheCore::run(const char* thread_name) noexcept {
   backend_->publish();
   for (auto& flush : flushes_) flush.promise.set(error_cache_closed());
   flushes_.clear();
+  // Cancellations that came too late would keep their commands, and those this core, for ever.
+  Inbox late;
+  {
+    const std::lock_guard lock(mutex_);
+    std::swap(inbox_, late);
+  }
   helm_.release();
 }
 

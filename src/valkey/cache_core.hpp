@@ -95,7 +95,7 @@ class CacheCore final : public CancelSink,
   // --- of any thread ---
   enum class Verdict : std::uint8_t { accepted, full, closed };
   // Into the backend, when the calling thread may take the helm; nothing otherwise.
-  std::optional<Verdict> submit_at_helm(Ref<Command>& command);
+  std::optional<Verdict> submit_at_helm(Ref<Command>& command) noexcept;
   Verdict submit_to_inbox(Ref<Command>& command);
   [[nodiscard]] bool over_limits(Backend::Load load, std::size_t bytes) const noexcept;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <utility>
@@ -41,7 +42,7 @@ class ClearJob final : public FutureState<std::uint64_t> {
   void erase(std::vector<Reply> keys);
 
   void heard_roster(Result<Reply> reply);
-  void scanned(Result<Reply> page, std::uint32_t node);
+  void scanned(Result<Reply> page, std::uint32_t node, std::uint64_t connection);
   // `sent_on`: not carried out where it was sent to first.
   void erased(Result<std::uint64_t> count, bool sent_on);
 
@@ -64,6 +65,8 @@ class ClearJob final : public FutureState<std::uint64_t> {
   std::uint64_t told_ = 0;
   int steps_under_way_ = 0;
   std::size_t scans_left_ = 0;  // servers that have not been scanned to their end
+  std::map<std::uint32_t, CursorOrigin> origins_;
+  int restarts_ = 0;
   // Of a cluster.
   ScanPlan plan_;
   std::vector<bool> probed_;  // by slot: in this pass, whether it is on the move
@@ -97,14 +100,16 @@ class ScanStep final : public CountedCommand {
   bool on_reply(Reply&& reply, Counters& /*counters*/) override {
     const bool refused = reply.type == Reply::Type::error;
     const bool page = is_scan_page(reply);
+    connection_ = connection_of(*this);
     outcome_ = page ? Result<Reply>(std::move(reply)) : Result<Reply>(reply_error("SCAN", reply));
     return page || refused;
   }
   void on_error(Error&& error) override { outcome_ = std::move(error); }
-  void publish() noexcept override { job_->scanned(std::move(outcome_), node); }
+  void publish() noexcept override { job_->scanned(std::move(outcome_), node, connection_); }
 
  private:
   Ref<ClearJob> job_;
+  std::uint64_t connection_ = 0;
   Result<Reply> outcome_ = error_abandoned();
 };
 
@@ -198,6 +203,7 @@ void ClearJob::heard_roster(Result<Reply> reply) {
 }
 
 void ClearJob::scan(std::string_view cursor, std::uint32_t node) {
+  if (cursor == "0") origins_[node].begin();
   ++steps_under_way_;
   auto step = Ref<ScanStep>::adopt(new ScanStep(Ref<ClearJob>::share(this), node));
   append_request(step->request,
@@ -248,13 +254,19 @@ void ClearJob::submit_erase(std::span<const Reply> keys, bool counted) {
   core_.submit(std::move(step), options_.stop_token);
 }
 
-void ClearJob::scanned(Result<Reply> page, std::uint32_t node) {
+void ClearJob::scanned(Result<Reply> page, std::uint32_t node, std::uint64_t connection) {
   if (!page) {
     if (!error_) error_ = std::move(page).error();
   } else if (!error_) {
     const auto cursor = std::move(page->elements[0].text);
     auto keys = std::move(page->elements[1].elements);
-    if (cursor == "0") {
+    if (!origins_[node].is_kept_by(connection)) {
+      if (++restarts_ > most_restarts) {
+        error_ = error_scan_lost();
+      } else {
+        scan("0", node);
+      }
+    } else if (cursor == "0") {
       --scans_left_;
     } else {
       scan(cursor, node);

@@ -126,7 +126,11 @@ void Fleet::drive(SteadyTime now, Poller::Ready /*ready*/) {
     timeouts_seen_ = counters_.timeouts.get();
     want_discovery(std::max(now, last_round_ + std::chrono::milliseconds(500)));
   }
-  if (!closing_) discover(now);
+  if (seeks()) {
+    discover(now);
+  } else if (question_ && !question_->done()) {
+    begin_closing();  // again, for what was asked on behalf of the last store
+  }
   if (unpark_at_ && now >= *unpark_at_) unpark();
   parked_.expire(now, trouble_ ? &*trouble_ : nullptr);
   if (parked_.idle()) unpark_backoff_.reset();
@@ -199,7 +203,7 @@ std::optional<SteadyTime> Fleet::next_time() const {
   auto next = parked_.next_deadline().value_or(SteadyTime::max());
   if (!due_.empty()) next = std::min(next, due_.begin()->first);
   if (unpark_at_) next = std::min(next, *unpark_at_);
-  if (!closing_) {  // as in drive()
+  if (seeks()) {  // as in drive()
     if (round_ && !question_) next = std::min(next, round_->patience);
     if (!round_ && discover_at_) next = std::min(next, *discover_at_);
   }

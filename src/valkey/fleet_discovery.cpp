@@ -248,7 +248,10 @@ void Fleet::adopt(const Topology& topology, SteadyTime now) {
   for (auto& [name, node] : nodes_) {
     if (node->ready()) continue;
     for (auto& lane : node->lanes) {
-      for (auto& command : waiting_of(*lane)) route(std::move(command));
+      for (auto& command : waiting_of(*lane)) {
+        forget_near(*command);  // somebody may have read from its new owner already
+        route(std::move(command));
+      }
     }
   }
   for (auto& [name, node] : nodes_) {

@@ -1,9 +1,11 @@
 #include "valkey/memory_store.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <utility>
 
+#include "base/fork.hpp"
 #include "valkey/glob.hpp"
 #include "valkey/scripts.hpp"
 
@@ -67,9 +69,33 @@ SteadyTime after(SteadyTime now, std::int64_t count, std::chrono::milliseconds u
 
 }  // namespace
 
+namespace {
+
+struct Registry {
+  const std::uint64_t generation = fork_generation();
+  Registry* const before;  // kept
+  std::mutex mutex = {};
+  std::map<std::string, std::weak_ptr<MemoryStore>> stores = {};
+};
+
+// A process's own: after a fork() a thread of the parent's may hold the old one's lock, or that of
+// a store in it, for ever.
+Registry& registry() {
+  static std::atomic<Registry*> current{nullptr};
+  auto* known = current.load(std::memory_order_acquire);
+  while (!known || known->generation != fork_generation()) {
+    std::unique_ptr<Registry> made(new Registry{.before = known});
+    if (current.compare_exchange_strong(known, made.get(), std::memory_order_acq_rel)) {
+      known = made.release();
+    }
+  }
+  return *known;
+}
+
+}  // namespace
+
 std::shared_ptr<MemoryStore> MemoryStore::named(const std::string& name, Clock clock) {
-  static std::mutex mutex;
-  static std::map<std::string, std::weak_ptr<MemoryStore>> stores;
+  auto& [generation, before, mutex, stores] = registry();
   const std::lock_guard lock(mutex);
   std::erase_if(stores, [](const auto& entry) { return entry.second.expired(); });
   auto& known = stores[name];

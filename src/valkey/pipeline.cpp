@@ -1,5 +1,6 @@
 #include "valkey/pipeline.hpp"
 
+#include <atomic>
 #include <utility>
 
 namespace valkeycache::inline v0 {
@@ -116,6 +117,8 @@ void Pipeline::expire(SteadyTime now, const Error* not_connected) {
 }
 
 void Pipeline::connected() {
+  static std::atomic<std::uint64_t> numbers{0};
+  connection_number_ = numbers.fetch_add(1, std::memory_order_relaxed) + 1;
   reader_.emplace(limits_);
   out_.clear();
   out_sent_ = 0;

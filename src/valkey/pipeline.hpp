@@ -65,6 +65,8 @@ class Pipeline {
   // --- a connection ---
   // A new one stands: nothing has been sent on it.
   void connected();
+  // Its number: no two in this process have the same.
+  [[nodiscard]] std::uint64_t connection_number() const noexcept { return connection_number_; }
   // It is gone, for the reason given. Commands whose sending had not begun wait for the next one,
   // and so do reads, once; the others end with the error, which then says that they may have been
   // applied.
@@ -124,6 +126,7 @@ class Pipeline {
   void unlink(Command& command);
   void requeue(Ref<Command> command);
 
+  std::uint64_t connection_number_ = 0;
   ReplyLimits limits_;
   Counters& counters_;
   NearFeed* const near_;

@@ -10,11 +10,11 @@ namespace valkeycache::inline v0 {
 namespace detail {
 
 Poller::Poller() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
-  if (!usable()) return;
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
   event.data.ptr = this;
-  epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_.fd(), &event);
+  usable_ =
+      epoll_ >= 0 && wake_.fd() >= 0 && epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_.fd(), &event) == 0;
 }
 
 Poller::~Poller() {

@@ -21,8 +21,8 @@ class Poller {
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  // False when the descriptors could not be had (EMFILE).
-  [[nodiscard]] bool usable() const noexcept { return epoll_ >= 0 && wake_.fd() >= 0; }
+  // False when the descriptors could not be had (EMFILE), or not be watched.
+  [[nodiscard]] bool usable() const noexcept { return usable_; }
 
   struct Ready {
     bool readable = false;  // or hung up, or failed: reading will tell
@@ -57,6 +57,7 @@ class Poller {
 
  private:
   int epoll_ = -1;
+  bool usable_ = false;
   TurnList<Watched*> ready_;
   WakeEvent wake_;
   enum class Parked : std::uint32_t { no, yes };

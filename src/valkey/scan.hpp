@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "valkey/cache_core.hpp"
+#include "valkey/pipeline.hpp"
 
 namespace valkeycache::inline v0 {
 namespace detail {
@@ -29,6 +30,32 @@ inline constexpr std::chrono::minutes longest_unrest{5};
 inline Error error_slots_kept_moving() {
   return {.code = ErrorCode::server_unavailable,
           .message = "the cluster's slots kept moving, or nobody had them",
+          .retryable = true};
+}
+
+// SCAN's cursor means something to that server process only which gave it, and another connection
+// may lead to another one: after a restart, a failover, a change of address.
+class CursorOrigin {
+ public:
+  // The next page is the first one of a scan.
+  void begin() noexcept { connection_.reset(); }
+  // A page has come. False: where it was to go on is lost, and the scan has to begin again.
+  [[nodiscard]] bool is_kept_by(std::uint64_t connection) noexcept {
+    if (!connection_) connection_ = connection;
+    return *connection_ == connection;
+  }
+
+ private:
+  std::optional<std::uint64_t> connection_;
+};
+// By which connection a command's reply comes, while it does; 0 where there is none.
+inline std::uint64_t connection_of(const Command& command) noexcept {
+  return command.home ? command.home->connection_number() : 0;
+}
+inline constexpr int most_restarts = 8;
+inline Error error_scan_lost() {
+  return {.code = ErrorCode::connection_lost,
+          .message = "the connection was lost again and again before all keys had been scanned",
           .retryable = true};
 }
 
@@ -77,10 +104,9 @@ class ScanPlan {
 
 // A command whose future somebody waits for; none of those that write.
 template <class T>
-Future<T> ask(CacheCore& core, std::string request, typename CommandFuture<T>::Decode decode,
-              SteadyTime deadline, const std::stop_token& token, std::uint32_t node = 0,
-              bool anew = false) {
-  auto command = Ref<CommandFuture<T>>::adopt(new CommandFuture<T>(decode));
+Future<T> ask_by(CacheCore& core, Ref<CommandFuture<T>> command, std::string request,
+                 SteadyTime deadline, const std::stop_token& token, std::uint32_t node,
+                 bool anew = false) {
   command->set_context(core.context());
   command->set_helper(&core);
   command->request = std::move(request);
@@ -90,6 +116,13 @@ Future<T> ask(CacheCore& core, std::string request, typename CommandFuture<T>::D
   auto future = Ref<FutureState<T>>::share(command.get());
   core.submit(Ref<Command>::adopt(command.detach()), token);
   return FutureAccess::make<T>(std::move(future));
+}
+template <class T>
+Future<T> ask(CacheCore& core, std::string request, typename CommandFuture<T>::Decode decode,
+              SteadyTime deadline, const std::stop_token& token, std::uint32_t node = 0,
+              bool anew = false) {
+  return ask_by(core, Ref<CommandFuture<T>>::adopt(new CommandFuture<T>(decode)),
+                std::move(request), deadline, token, node, anew);
 }
 
 // Without a time limit of its own a step of a long job still ends when there is no server to be
@@ -113,7 +146,9 @@ class KeyWalk {
   struct Page {
     std::string cursor;
     std::vector<std::string> keys;
+    std::uint64_t connection = 0;
   };
+  class PageCommand;
 
   static Result<Page> decode_page(Reply&& reply, Counters& counters);
   static Result<Roster> decode_roster(Reply&& reply, Counters& counters);
@@ -130,6 +165,8 @@ class KeyWalk {
   ScanPlan plan_;
   bool walked_ = false;  // what is no cluster
   int errors_ = 0;
+  CursorOrigin origin_;
+  int restarts_ = 0;
   std::vector<std::uint32_t> nodes_;  // left in this pass; the last one is being walked
   Future<Page> page_;
 };

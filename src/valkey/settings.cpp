@@ -1,6 +1,7 @@
 #include "valkey/settings.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -127,6 +128,10 @@ Result<ValkeyCacheOptions> checked(ValkeyCacheOptions options) {
     return error_invalid("near_cache.heartbeat must be positive");
   }
   clamp_times(options);
+  // Beyond all memory, and a little can be added to it.
+  constexpr std::size_t most = std::numeric_limits<std::size_t>::max() / 4;
+  options.max_value_bytes = std::min(options.max_value_bytes, most);
+  options.max_reply_bytes = std::min(options.max_reply_bytes, most);
   if (options.max_queued_commands == 0) return error_invalid("max_queued_commands is 0");
   if (options.max_queued_bytes == 0) return error_invalid("max_queued_bytes is 0");
   if (options.max_value_bytes == 0) return error_invalid("max_value_bytes is 0");

@@ -42,7 +42,11 @@ class PlainTransport final : public Transport {
     sockaddr_storage peer{};
     size = sizeof peer;
     if (getpeername(context_->fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0) {
-      if (errno == ENOTCONN) return Step::wants_write;
+      // A Unix socket whose server takes nobody in just now is not connecting either, and would be
+      // told to be ready again and again.
+      if (errno == ENOTCONN && context_->connection_type != REDIS_CONN_UNIX) {
+        return Step::wants_write;
+      }
       error_ = system_error("the connection was not made", errno);
       return Step::failed;
     }

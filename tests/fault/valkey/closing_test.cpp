@@ -2,6 +2,7 @@
 #include <condition_variable>
 #include <deque>
 #include <filesystem>
+#include <stop_token>
 #include <thread>
 
 #include "fault.hpp"
@@ -267,6 +268,31 @@ TEST_F(Closing, WhileOtherThreadsWait) {
     proxy.release_replies();
   }
   EXPECT_TRUE(wait_until(no_library_threads));
+}
+
+TEST_F(Closing, WhileAllCallsAreCancelledNothingIsKept) {
+  for (int i = 0; i < 50; ++i) {
+    auto kept = std::make_shared<int>();
+    const std::weak_ptr<int> left = kept;
+    auto options = patient();
+    options.close_timeout = 0ms;
+    options.log = [kept = std::move(kept)](const LogRecord&) {
+    };
+    auto handle = open(options);
+    options.log = {};
+    proxy.hold_replies();
+    std::stop_source stop;
+    std::vector<Future<Found>> asked;
+    for (int call = 0; call < 50; ++call) {
+      asked.push_back((*handle)->get(key_of("k"), {.stop_token = stop.get_token()}));
+    }
+    std::thread canceller([&] { stop.request_stop(); });
+    handle->reset();
+    canceller.join();
+    asked.clear();
+    EXPECT_TRUE(wait_until([&] { return left.expired(); })) << "the cache's memory is still there";
+    proxy.release_replies();
+  }
 }
 
 TEST_F(Closing, WithAFullQueue) {

@@ -280,6 +280,20 @@ TEST_F(Cluster, FlushWaitsForTheStoresOnAllNodes) {
   for (auto& store : stores) EXPECT_TRUE(store.ready());
 }
 
+TEST_F(Cluster, StoresThatWereJustMadeAreWaitedForAtTheEnd) {
+  for (int i = 0; i < 10; ++i) {
+    // Before it can know who is to have them.
+    const auto cache = open();
+    for (const auto& key : keys_of("last" + std::to_string(i), 5)) (void)cache.set(key, "v");
+  }
+  const auto cache = open();
+  for (int i = 0; i < 10; ++i) {
+    for (const auto& key : keys_of("last" + std::to_string(i), 5)) {
+      EXPECT_EQ(cache.get(key).get().value(), Found("v"));
+    }
+  }
+}
+
 TEST_F(Cluster, APlainUriSaysWhatIsWrong) {
   auto cache = ValkeyCache::open(cluster().server(0).uri(), patient()).value();
   std::optional<Error> error;

@@ -380,6 +380,36 @@ int in_child(Function function) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+TEST_F(Life, TheChildOfAForkHasMemoryStoresOfItsOwn) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "ThreadSanitizer lets no child of a fork() start a thread";
+#endif
+  Gate inside, leave;
+  std::atomic<bool> stops{false};
+  auto options = patient_options();
+  options.clock = [&] {
+    if (stops.exchange(false)) {
+      inside.open();
+      (void)leave.wait();
+    }
+    return std::chrono::steady_clock::now();
+  };
+  const auto cache = ValkeyCache::open("memory://at-work", options).value();
+  ASSERT_TRUE(ok(cache.set(key_of("k"), "v", 100s).get()));
+  stops = true;
+  auto answer = cache.get(key_of("k"));
+  ASSERT_TRUE(inside.wait());  // and the store is locked
+  const int wrong = in_child([] {
+    const auto own = ValkeyCache::open("memory://at-work", patient_options()).value();
+    const bool empty = own.get(key_of("k")).get().value() == Found();
+    const bool works = own.set(key_of("k"), "of the child").get().has_value();
+    return empty && works ? 0 : 1;
+  });
+  leave.open();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(answer.get(patience).value(), Found("v"));
+}
+
 TEST_F(Life, TheChildOfAForkGetsErrorsAndTheParentGoesOn) {
   for (const std::string& uri : {server.uri(), server.unix_uri(), std::string("memory://fork")}) {
     auto cache = open(uri);

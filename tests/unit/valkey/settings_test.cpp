@@ -1,6 +1,7 @@
 #include "valkey/settings.hpp"
 
 #include <functional>
+#include <limits>
 
 #include <gtest/gtest.h>
 
@@ -20,6 +21,14 @@ TEST(Settings, ThePrefixGetsItsColon) {
   EXPECT_EQ(prefix_of("app/"), "app/");
   EXPECT_EQ(prefix_of("a::"), "a::");
   EXPECT_EQ(prefix_of(":"), ":");
+}
+
+TEST(Settings, NoLimitIsSoHighThatNothingCanBeAddedToIt) {
+  ValkeyCacheOptions options;
+  options.max_value_bytes = options.max_reply_bytes = std::numeric_limits<std::size_t>::max();
+  const auto made = detail::checked(options).value();
+  EXPECT_LT(made.max_value_bytes, std::numeric_limits<std::size_t>::max() / 2);
+  EXPECT_GE(made.max_reply_bytes, made.max_value_bytes);
 }
 
 TEST(Settings, EachBadFieldIsNamed) {
