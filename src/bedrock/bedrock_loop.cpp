@@ -468,7 +468,7 @@ void BedrockLoop::on_failure(BedrockCall& call, Error error, RetryKind kind,
   error.maybe_applied = call.maybe_applied;
   const auto attempts = call.retries.attempts;
   if (try_again_at_once(call, kind)) {
-    call.last_error = std::move(error);
+    if (kind == RetryKind::renew_credentials) call.last_error = std::move(error);
     return;
   }
   const auto now = std::chrono::steady_clock::now();

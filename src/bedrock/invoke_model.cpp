@@ -90,8 +90,8 @@ Result<Completion> parse_invoke_response(HttpResponse response) {
         } else if (names_stop_reason(name) && !reasons.take(raw)) {
           fault = "its stop reason is not a string";
         } else if (name == list_of_reasons) {
-          if (raw.front() != '[' || !reasons.take_texts(raw)) {
-            fault = "its finish reasons are not a list of strings";
+          if (raw.front() == '[' ? !reasons.take_texts(raw) : !reasons.take(raw)) {
+            fault = "its finish reasons are not strings";
           }
         } else if (name == guardrail_action && raw != R"("NONE")") {
           reasons.add("guardrail_intervened");

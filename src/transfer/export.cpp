@@ -78,6 +78,7 @@ class Export {
     for (const auto& key : keys) {
       if (options_.stop_token.stop_requested()) return error_cancelled();
       if (!seen_.insert(key)) continue;
+      walk_.progressed();
       const auto path = std::string_view(key).substr(prefix_.size());
       if (!key_of_path(path)) {
         ++report_.foreign;

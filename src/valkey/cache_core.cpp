@@ -89,7 +89,12 @@ void CacheCore::submit(Ref<Command> command, const std::stop_token& token) {
   command->watch(token, *this);
   if (!callers_.note()) go_on_alone();
   auto verdict = submit_at_helm(command);
-  if (!verdict) verdict = submit_to_inbox(command);
+  try {
+    if (!verdict) verdict = submit_to_inbox(command);
+  } catch (...) {  // no memory: nobody has it, so nobody may be told to cancel it
+    command->unwatch();
+    throw;
+  }
   if (*verdict == Verdict::full) {
     counters_.errors.add();
     counters_.overloaded.add();

@@ -268,6 +268,7 @@ void ClearJob::scanned(Result<Reply> page, std::uint32_t node, std::uint64_t con
       }
     } else if (cursor == "0") {
       --scans_left_;
+      restarts_ = 0;
     } else {
       scan(cursor, node);
     }
@@ -282,6 +283,7 @@ void ClearJob::erased(Result<std::uint64_t> count, bool sent_on) {
   keys_moved_ = keys_moved_ || sent_on;
   if (count) {
     removed_ += *count;
+    if (*count != 0) restarts_ = 0;
     tell_progress();
   } else if (!error_) {
     error_ = std::move(count).error();

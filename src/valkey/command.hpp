@@ -74,7 +74,6 @@ class Command {
 
   // For those that are used again.
   void reset_command() noexcept {
-    unwatch();  // one that was never taken in
     request.clear();
     // (Assigning an empty string would leave the memory where it is.)
     if (request.capacity() > longest_kept_request) std::string().swap(request);

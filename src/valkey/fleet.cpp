@@ -74,6 +74,12 @@ Fleet::~Fleet() = default;
 
 void Fleet::begin_closing() {
   closing_ = true;
+  // What is asked just now ends with the rest. For stores that wait it is asked again.
+  if (seeks() && question_ && !question_->done()) {
+    question_ = {};
+    round_.reset();
+    discover_at_ = SteadyTime::min();
+  }
   for (auto& [name, node] : nodes_) {
     for (auto& lane : node->lanes) {
       lane->connection->begin_closing();
@@ -126,14 +132,12 @@ void Fleet::drive(SteadyTime now, Poller::Ready /*ready*/) {
     timeouts_seen_ = counters_.timeouts.get();
     want_discovery(std::max(now, last_round_ + std::chrono::milliseconds(500)));
   }
-  if (seeks()) {
-    discover(now);
-  } else if (question_ && !question_->done()) {
-    begin_closing();  // again, for what was asked on behalf of the last store
-  }
+  if (seeks()) discover(now);
   if (unpark_at_ && now >= *unpark_at_) unpark();
   parked_.expire(now, trouble_ ? &*trouble_ : nullptr);
   if (parked_.idle()) unpark_backoff_.reset();
+  // What was asked on behalf of a store that waited, and waits no longer.
+  if (!seeks() && question_ && !question_->done()) begin_closing();
 }
 
 void Fleet::drive_lane(FleetLane& lane, SteadyTime now) {

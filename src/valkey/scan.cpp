@@ -154,6 +154,7 @@ Result<std::optional<std::vector<std::string>>> KeyWalk::next() {
   } else if (page->cursor != "0") {
     scan(page->cursor);
   } else {
+    restarts_ = 0;
     nodes_.pop_back();
     if (!nodes_.empty()) scan("0");
   }

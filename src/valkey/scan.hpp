@@ -52,6 +52,7 @@ class CursorOrigin {
 inline std::uint64_t connection_of(const Command& command) noexcept {
   return command.home ? command.home->connection_number() : 0;
 }
+// In a row, without anything new in between.
 inline constexpr int most_restarts = 8;
 inline Error error_scan_lost() {
   return {.code = ErrorCode::connection_lost,
@@ -141,6 +142,9 @@ class KeyWalk {
   // The next page begins with the question whether there is more to walk. Whoever reads the keys
   // should have done so: on the way some nodes are heard of.
   [[nodiscard]] bool pass_ended() const noexcept { return nodes_.empty(); }
+  // There was a key among those of the last page that had not come before: to begin again so often
+  // is worth it.
+  void progressed() noexcept { restarts_ = 0; }
 
  private:
   struct Page {

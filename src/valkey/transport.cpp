@@ -44,10 +44,9 @@ class PlainTransport final : public Transport {
     if (getpeername(context_->fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0) {
       // A Unix socket whose server takes nobody in just now is not connecting either, and would be
       // told to be ready again and again.
-      if (errno == ENOTCONN && context_->connection_type != REDIS_CONN_UNIX) {
-        return Step::wants_write;
-      }
-      error_ = system_error("the connection was not made", errno);
+      const bool unix_socket = context_->connection_type == REDIS_CONN_UNIX;
+      if (errno == ENOTCONN && !unix_socket) return Step::wants_write;
+      error_ = system_error("the connection was not made", errno == ENOTCONN ? EAGAIN : errno);
       return Step::failed;
     }
     make_patient();

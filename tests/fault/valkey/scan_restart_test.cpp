@@ -75,6 +75,7 @@ TEST_F(ScanRestart, HasAnEnd) {
   const auto exported = export_entries(cache_, folder.path() + "/entries", options);
   EXPECT_TRUE(fails_with(exported, ErrorCode::connection_lost));
   EXPECT_TRUE(exported.error().retryable);
+  EXPECT_NE(exported.error().message.find("again and again"), std::string::npos);
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ TEST(UnixBacklog, IsTriedAgainAtLeisure) {
   } while (connect(waiting.back(), where, sizeof address) == 0);
   ASSERT_EQ(errno, EAGAIN);
   const auto cache = ValkeyCache::open("unix://" + path, patient()).value();
-  // To wait for an end of the attempt would take a second each, and a whole processor.
+  // Who waits for the end of an attempt waits long, and takes a whole processor.
   EXPECT_TRUE(wait_until([&] { return cache.stats().connect_failures >= 10; }, 5s));
   for (const int socket : waiting) close(socket);
 }

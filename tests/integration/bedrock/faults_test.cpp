@@ -384,11 +384,17 @@ TEST_F(BedrockRenewal, WhatFailsAfterARenewalIsTriedAgain) {
    private:
     const std::function<void()> renewed_;
   };
+  const std::function<void()> troubles[] = {[this] { server_.add_fault(faults::unavailable()); },
+                                            [this] {
+                                              server_.set_clock_offset(3600s);
+                                            }};
   server_.expire_token("token-1");
-  auto bedrock =
-      client_with(std::make_shared<Telling>([this] { server_.add_fault(faults::unavailable()); }));
-  EXPECT_TRUE(ok(ask(bedrock)));
-  EXPECT_EQ(server_.calls(), 3u);
+  for (const auto& trouble : troubles) {
+    const auto before = server_.calls();
+    auto bedrock = client_with(std::make_shared<Telling>(trouble));
+    EXPECT_TRUE(ok(ask(bedrock)));
+    EXPECT_EQ(server_.calls(), before + 3);
+  }
 }
 
 TEST_F(BedrockRenewal, TheSameCredentialsAreNotTriedAgain) {

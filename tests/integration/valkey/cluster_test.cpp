@@ -281,9 +281,11 @@ TEST_F(Cluster, FlushWaitsForTheStoresOnAllNodes) {
 }
 
 TEST_F(Cluster, StoresThatWereJustMadeAreWaitedForAtTheEnd) {
+  auto options = patient();
+  options.close_timeout = patience;
   for (int i = 0; i < 10; ++i) {
     // Before it can know who is to have them.
-    const auto cache = open();
+    const auto cache = open(options);
     for (const auto& key : keys_of("last" + std::to_string(i), 5)) (void)cache.set(key, "v");
   }
   const auto cache = open();

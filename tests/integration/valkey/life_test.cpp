@@ -17,6 +17,7 @@
 #include <gmock/gmock.h>
 
 #include "contract.hpp"
+#include "support/sanitized.hpp"
 #include "support/valkey/child_process.hpp"
 #include "support/valkey/fake_server.hpp"
 #include "support/valkey/gate.hpp"
@@ -381,9 +382,7 @@ int in_child(Function function) {
 }
 
 TEST_F(Life, TheChildOfAForkHasMemoryStoresOfItsOwn) {
-#if defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "ThreadSanitizer lets no child of a fork() start a thread";
-#endif
+  if (sanitized) GTEST_SKIP() << "a sanitizer may let no child of a fork() start a thread";
   Gate inside, leave;
   std::atomic<bool> stops{false};
   auto options = patient_options();
