@@ -54,7 +54,14 @@ int main(int argc, char** argv) {
   std::string said;
   for (auto& answer : answers) {
     const auto result = answer.get(2 * test::patience);
-    if (!result || (!said.empty() && result->response != said)) return 4;
+    if (!result) {
+      std::puts(result.error().message.c_str());
+      return 4;
+    }
+    if (!said.empty() && result->response != said) {
+      std::printf("%s after %s\n", result->response.c_str(), said.c_str());
+      return 6;
+    }
     said = result->response;
   }
   if (!cache.flush(test::patience).get()) return 5;

@@ -142,7 +142,10 @@ void RespClient::fill() {
     start_ = 0;
   }
   char bytes[65536];
-  const auto count = recv(socket_, bytes, sizeof bytes, 0);
+  ssize_t count = 0;
+  do {  // a process that was stopped meanwhile is told EINTR, since the socket has a time-out
+    count = recv(socket_, bytes, sizeof bytes, 0);
+  } while (count < 0 && errno == EINTR);
   if (count < 0) fail("recv");
   if (count == 0) throw std::runtime_error("observer: the server closed the connection");
   buffer_.append(bytes, static_cast<std::size_t>(count));
