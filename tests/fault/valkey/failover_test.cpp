@@ -15,10 +15,12 @@ class Failover : public ::testing::Test {
  protected:
   void SetUp() override {
     b_.command({"REPLICAOF", "127.0.0.1", std::to_string(a_.port())});
-    ASSERT_TRUE(wait_until([&] {
-      return b_.command({"INFO", "replication"}).text.find("master_link_status:up") !=
-             std::string::npos;
-    }));
+    // By the word of either: one knows before the other does.
+    const auto says = [](const ValkeyServer& server, const char* text) {
+      return server.command({"INFO", "replication"}).text.find(text) != std::string::npos;
+    };
+    ASSERT_TRUE(
+        wait_until([&] { return says(b_, "master_link_status:up") && says(a_, "state=online"); }));
   }
   static std::string address(const ValkeyServer& server) {
     return "127.0.0.1:" + std::to_string(server.port());

@@ -31,7 +31,8 @@ TEST(Command, UsedAgainItIsAsNew) {
   int marker = 0;
   for (int i = 0; i < 3; ++i) {
     const auto command = Stored::make(&decode_stored);
-    EXPECT_EQ(command.get(), fresh) << "the same one";
+    // With AddressSanitizer there is no pool.
+    EXPECT_TRUE(nodes_kept == 0 || command.get() == fresh) << "the same one";
     EXPECT_EQ(command->home, nullptr);
     EXPECT_FALSE(command->anew || command->pinned || command->internal);
     command->home = reinterpret_cast<Pipeline*>(&marker);
