@@ -61,21 +61,9 @@ KeyWalk::KeyWalk(CacheCore& core, std::string prefix, std::stop_token token)
       pattern_(glob_escape(prefix_) + "*"),
       token_(std::move(token)) {}
 
-class KeyWalk::PageCommand final : public CommandFuture<Page> {
- public:
-  PageCommand() : CommandFuture<Page>(&KeyWalk::decode_page) {}
-  bool on_reply(Reply&& reply, Counters& counters) override {
-    auto page = decode_page(std::move(reply), counters);
-    if (page) page->connection = connection_of(*this);
-    const bool fits = page || page.error().code != ErrorCode::protocol_error;
-    this->store(std::move(page));
-    return fits;
-  }
-};
-
 Result<KeyWalk::Page> KeyWalk::decode_page(Reply&& reply, Counters& /*counters*/) {
   if (!is_scan_page(reply)) return reply_error("SCAN", reply);
-  Page page{.cursor = std::move(reply.elements[0].text), .keys = {}, .connection = 0};
+  Page page{.cursor = std::move(reply.elements[0].text), .keys = {}};
   for (auto& key : reply.elements[1].elements) page.keys.push_back(std::move(key.text));
   return page;
 }
@@ -126,7 +114,8 @@ Result<bool> KeyWalk::plan_pass() {
 
 void KeyWalk::scan(const std::string& cursor) {
   if (cursor == "0") origin_.begin();
-  page_ = ask_by(core_, Ref<CommandFuture<Page>>::adopt(new PageCommand),
+  command_ = Ref<PageCommand>::adopt(new PageCommand);
+  page_ = ask_by(core_, Ref<CommandFuture<Page>>::share(command_.get()),
                  make_request({"SCAN", cursor, "MATCH", pattern_, "COUNT", std::to_string(count_)}),
                  step_deadline(core_), token_, nodes_.back());
   count_ = std::min(count_ * 2, largest_scan_count);
@@ -148,7 +137,7 @@ Result<std::optional<std::vector<std::string>>> KeyWalk::next() {
     nodes_.clear();
     return Keys(std::in_place);
   }
-  if (!origin_.is_kept_by(page->connection)) {
+  if (!origin_.is_kept_by(command_->connection())) {
     if (++restarts_ > most_restarts) return error_scan_lost();
     scan("0");
   } else if (page->cursor != "0") {

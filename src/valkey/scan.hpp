@@ -150,9 +150,20 @@ class KeyWalk {
   struct Page {
     std::string cursor;
     std::vector<std::string> keys;
-    std::uint64_t connection = 0;
   };
-  class PageCommand;
+  // One that knows by which connection its reply has come.
+  class PageCommand final : public CommandFuture<Page> {
+   public:
+    PageCommand() : CommandFuture<Page>(&KeyWalk::decode_page) {}
+    bool on_reply(Reply&& reply, Counters& counters) override {
+      connection_ = connection_of(*this);
+      return CommandFuture<Page>::on_reply(std::move(reply), counters);
+    }
+    [[nodiscard]] std::uint64_t connection() const noexcept { return connection_; }
+
+   private:
+    std::uint64_t connection_ = 0;
+  };
 
   static Result<Page> decode_page(Reply&& reply, Counters& counters);
   static Result<Roster> decode_roster(Reply&& reply, Counters& counters);
@@ -169,6 +180,7 @@ class KeyWalk {
   ScanPlan plan_;
   bool walked_ = false;  // what is no cluster
   int errors_ = 0;
+  Ref<PageCommand> command_;
   CursorOrigin origin_;
   int restarts_ = 0;
   std::vector<std::uint32_t> nodes_;  // left in this pass; the last one is being walked
