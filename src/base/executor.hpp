@@ -10,7 +10,7 @@
 namespace valkeycache::inline v0 {
 namespace detail {
 
-// Where the executor throws, `otherwise` gets the task, unless it has run all the same.
+// Where the executor throws, `otherwise` gets the task; an empty one when it has run all the same.
 template <class Otherwise>
 void give_to(const Executor& executor, Task task, Otherwise otherwise) {
   // Shared, so that the task survives an executor that throws after taking it.
@@ -27,7 +27,8 @@ void give_to(const Executor& executor, Task task, Otherwise otherwise) {
       taken();
     }));
   } catch (...) {
-    if (!pending->taken.exchange(true)) otherwise(std::move(pending->task));
+    const bool ran = pending->taken.exchange(true);
+    otherwise(ran ? Task() : std::move(pending->task));
   }
 }
 

@@ -36,7 +36,7 @@ void StreamDelivery::post_to_executor(Task task) {
   give_to(context_->executor, std::move(task), [this](Task refused) {
     report(context_->log, LogLevel::error, "bedrock",
            "the executor threw; a stream's handler runs on a thread of the client's instead");
-    post_to_thread(refused);
+    if (refused) post_to_thread(refused);
   });
 }
 

@@ -93,7 +93,7 @@ void StreamReader::post() {
   if (!call->executor()) return post_to_threads(std::move(task));
   give_to(call->executor(), std::move(task), [&](Task refused) {
     call->report_executor();
-    post_to_threads(std::move(refused));
+    if (refused) post_to_threads(std::move(refused));
   });
 }
 

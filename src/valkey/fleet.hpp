@@ -118,6 +118,8 @@ class Fleet final : public Backend, private ErrorFilter {
   void settle_due(FleetLane& lane, std::optional<SteadyTime> due);
 
   // --- discovery ---
+  // Who serves what is still of interest: when closing, to the stores that wait.
+  [[nodiscard]] bool seeks() const { return !closing_ || !stores_.empty(); }
   void want_discovery(SteadyTime at);
   void discover(SteadyTime now);
   void begin_round(SteadyTime now);
@@ -179,8 +181,6 @@ class Fleet final : public Backend, private ErrorFilter {
   std::size_t rotation_ = 0;
   std::optional<Error> trouble_;
   bool closing_ = false;
-  // Who serves what is still of interest: when closing, to the stores that wait.
-  [[nodiscard]] bool seeks() const { return !closing_ || !stores_.empty(); }
   std::uint64_t timeouts_seen_ = 0;
   std::atomic<int> protocol_{0};
 };

@@ -67,10 +67,6 @@ SteadyTime after(SteadyTime now, std::int64_t count, std::chrono::milliseconds u
   return now + unit * count;
 }
 
-}  // namespace
-
-namespace {
-
 struct Registry {
   const std::uint64_t generation = fork_generation();
   Registry* const before;  // kept
@@ -95,10 +91,10 @@ Registry& registry() {
 }  // namespace
 
 std::shared_ptr<MemoryStore> MemoryStore::named(const std::string& name, Clock clock) {
-  auto& [generation, before, mutex, stores] = registry();
-  const std::lock_guard lock(mutex);
-  std::erase_if(stores, [](const auto& entry) { return entry.second.expired(); });
-  auto& known = stores[name];
+  auto& all = registry();
+  const std::lock_guard lock(all.mutex);
+  std::erase_if(all.stores, [](const auto& entry) { return entry.second.expired(); });
+  auto& known = all.stores[name];
   auto store = known.lock();
   if (!store) {
     if (!clock) clock = &SteadyTime::clock::now;

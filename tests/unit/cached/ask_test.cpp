@@ -197,42 +197,49 @@ TEST(Ask, ABarePromptIsTheRequestThatItStandsFor) {
   }
 }
 
+// The same key or error, the same answer, whichever way it is asked.
+void expect_both_ways_the_same(const CachedLlm& llm, const std::string& prompt,
+                               double temperature) {
+  const auto request = ChatRequest(prompt).temperature(temperature);
+  const auto by_prompt = llm.key_of(prompt), by_request = llm.key_of(request);
+  ASSERT_EQ(by_prompt.has_value(), by_request.has_value());
+  if (by_prompt) {
+    EXPECT_EQ(*by_prompt, *by_request);
+  } else {
+    EXPECT_EQ(by_prompt.error().code, by_request.error().code);
+  }
+  const auto prompted = llm.ask(prompt, {.no_store = true}).get();
+  const auto requested = llm.ask(request, {.no_store = true}).get();
+  ASSERT_EQ(prompted.has_value(), requested.has_value());
+  if (prompted) {
+    EXPECT_EQ(prompted->bypass_reason, requested->bypass_reason);
+  } else {
+    EXPECT_EQ(prompted.error().code, requested.error().code);
+  }
+}
+
 TEST(Ask, ABarePromptIsRefusedAndPassedByAsTheRequestThatItStandsFor) {
   const std::string unversioned = "arn:aws:bedrock:us-west-2:123456789012:prompt/ABCDEFGHIJ";
-  for (const std::string name : {"m", "a|b", "bad \xff", unversioned.c_str()}) {
-    for (const double temperature : {0.0, -0.0, 0.7, std::nan("")}) {
-      for (const bool deterministic : {false, true}) {
-        for (const std::string alias : {"", "alias", "also|bad"}) {
-          CachedLlmOptions options;
-          options.advanced.temperature = temperature;
-          options.advanced.deterministic_only = deterministic;
-          options.advanced.key.key_model = alias;
-          const auto llm = cached(fresh_cache(),
-                                  std::make_shared<FakeLlm>(
-                                      [](const ChatRequest&, const CallOptions&) {
-                                        return make_ready_future<Completion>(answer_of("a"));
-                                      },
-                                      name),
-                                  options);
-          for (const std::string prompt : {"hello ", " ", "hello\xff"}) {
-            const auto request = ChatRequest(prompt).temperature(temperature);
-            const auto by_prompt = llm.key_of(prompt), by_request = llm.key_of(request);
-            ASSERT_EQ(by_prompt.has_value(), by_request.has_value());
-            if (by_prompt) {
-              EXPECT_EQ(*by_prompt, *by_request);
-            } else {
-              EXPECT_EQ(by_prompt.error().code, by_request.error().code);
-            }
-            const auto prompted = llm.ask(prompt, {.no_store = true}).get();
-            const auto requested = llm.ask(request, {.no_store = true}).get();
-            ASSERT_EQ(prompted.has_value(), requested.has_value());
-            if (prompted) {
-              EXPECT_EQ(prompted->bypass_reason, requested->bypass_reason);
-            } else {
-              EXPECT_EQ(prompted.error().code, requested.error().code);
-            }
-          }
-        }
+  std::vector<CachedLlmOptions> choices;
+  for (const double temperature : {0.0, -0.0, 0.7, std::nan("")}) {
+    for (const bool deterministic : {false, true}) {
+      for (const std::string alias : {"", "alias", "also|bad"}) {
+        auto& advanced = choices.emplace_back().advanced;
+        advanced.temperature = temperature;
+        advanced.deterministic_only = deterministic;
+        advanced.key.key_model = alias;
+      }
+    }
+  }
+  const auto answer = [](const ChatRequest&, const CallOptions&) {
+    return make_ready_future<Completion>(answer_of("a"));
+  };
+  for (const std::string& name :
+       {std::string("m"), std::string("a|b"), std::string("bad \xff"), unversioned}) {
+    for (const auto& options : choices) {
+      const auto llm = cached(fresh_cache(), std::make_shared<FakeLlm>(answer, name), options);
+      for (const std::string prompt : {"hello ", " ", "hello\xff"}) {
+        expect_both_ways_the_same(llm, prompt, options.advanced.temperature);
       }
     }
   }
