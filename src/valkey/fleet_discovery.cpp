@@ -90,7 +90,8 @@ void Fleet::begin_round(SteadyTime now) {
     for (const auto& seed : seeds_) add(seed, false);
   }
   for (const auto& endpoint : known) add(endpoint, false);
-  if (known.empty() || rounds_in_vain_ >= rounds_before_seeds) {
+  round_->seeds = replicated || known.empty() || rounds_in_vain_ >= rounds_before_seeds;
+  if (round_->seeds) {
     for (const auto& seed : seeds_) add(seed, false);
   }
   those_that_hang_last();
@@ -164,8 +165,9 @@ void Fleet::take_answer(SteadyTime now) {
 }
 
 void Fleet::round_failed(Error why, SteadyTime now) {
-  // -ERR to the question is final; to a connection it may be a passing trouble.
-  const bool refused = round_->refusal && why.code == ErrorCode::server_error;
+  // -ERR to the question is final, if the seeds give it, too; to a connection it may be a passing
+  // trouble.
+  const bool refused = round_->refusal && round_->seeds && why.code == ErrorCode::server_error;
   round_.reset();
   ++rounds_in_vain_;
   if (rounds_in_vain_ == 1) log(LogLevel::warning, "who serves what is not known: " + why.message);

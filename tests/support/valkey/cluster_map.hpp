@@ -21,12 +21,14 @@ inline std::string map_to(std::uint16_t low, std::uint16_t high) {
   return array({slots_at(0, 8191, low), slots_at(8192, 16383, high)});
 }
 
-// A node that others may name in such a map. It serves every key, as `name` shows.
+// A node that others may name in such a map. It serves every key, as `name` shows, though a scan
+// finds none.
 class NamedNode {
  public:
   explicit NamedNode(std::string name, std::function<std::string()> map)
       : server_(answering([name = std::move(name), map = std::move(map)](const Command& command) {
           if (command[0] == "CLUSTER") return map();
+          if (command[0] == "SCAN") return array({bulk("0"), array({})});
           return command[0] == "GET" ? bulk(name) : std::string("+OK\r\n");
         })) {}
   [[nodiscard]] std::uint16_t port() const { return server_.port(); }
