@@ -14,6 +14,7 @@
 #include "base/io_thread.hpp"
 #include "integration/bedrock/bedrock_fixture.hpp"
 #include "integration/bedrock/threads_named.hpp"
+#include "support/fork_at_rest.hpp"
 
 namespace valkeycache::test {
 namespace {
@@ -335,7 +336,7 @@ TEST_F(BedrockLife, AChildProcessMayNeitherUseNorHarmIt) {
   server_.hold();
   auto under_way = bedrock->complete(ChatRequest("x"));
   EXPECT_TRUE(wait_in_flight(1));
-  const pid_t child = fork();
+  const pid_t child = fork_at_rest();
   ASSERT_GE(child, 0);
   if (child == 0) {
     const auto answer = bedrock->complete(ChatRequest("y")).get();

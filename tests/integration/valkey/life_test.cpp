@@ -17,6 +17,7 @@
 #include <gmock/gmock.h>
 
 #include "contract.hpp"
+#include "support/fork_at_rest.hpp"
 #include "support/sanitized.hpp"
 #include "support/valkey/child_process.hpp"
 #include "support/valkey/fake_server.hpp"
@@ -371,7 +372,7 @@ TEST_F(Life, StoresSurviveLeavingMain) {
 // Runs the function in a child and gives its exit status; -1 when it hangs or dies.
 template <class Function>
 int in_child(Function function) {
-  const pid_t child = fork();
+  const pid_t child = fork_at_rest();
   if (child == 0) {
     alarm(20);  // a child that hangs is a failure
     _exit(function());

@@ -18,6 +18,7 @@
 
 #include <gtest/gtest.h>
 
+#include "support/fork_at_rest.hpp"
 #include "support/valkey/fake_server.hpp"
 #include "support/valkey/gate.hpp"
 #include "unit/cached/ask_support.hpp"
@@ -345,7 +346,7 @@ TEST(AskLifetime, TheChildOfAForkGetsAnError) {
   auto llm = std::make_unique<CachedLlm>(cached(*cache, model));
   auto pending = llm->ask("x", {.timeout = 1h});
   ASSERT_TRUE(model->wait_for_calls(1));
-  const auto child = fork();
+  const auto child = test::fork_at_rest();
   ASSERT_GE(child, 0);
   if (child == 0) {
     const auto answer = llm->ask("y").get();

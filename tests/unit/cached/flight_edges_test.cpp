@@ -14,6 +14,7 @@
 
 #include <gtest/gtest.h>
 
+#include "support/fork_at_rest.hpp"
 #include "support/heap.hpp"
 #include "support/valkey/fake_server.hpp"
 #include "support/valkey/gate.hpp"
@@ -151,7 +152,7 @@ TEST(FlightEdges, Fork) {
   auto leading = llm.ask("x");
   auto following = llm.ask("x");
   ASSERT_TRUE(model->wait_for_calls(1));
-  const auto child = fork();
+  const auto child = test::fork_at_rest();
   if (child == 0) {
     auto answer = llm.ask("x").get();
     auto pending = following.get();

@@ -9,6 +9,8 @@
 
 #include <gtest/gtest.h>
 
+#include "support/fork_at_rest.hpp"
+
 #if defined(__SANITIZE_THREAD__)
 #define NO_THREADS_AFTER_FORK 1
 #elif defined(__has_feature)
@@ -35,13 +37,16 @@ Outcome in_child(std::shared_ptr<Llm> model) {
 }
 
 TEST(BlockingLlmFork, TheChildGetsAnErrorAndMayMakeItsOwn) {
-  std::counting_semaphore<> gate(0);
+  std::binary_semaphore entered(0);
+  std::binary_semaphore gate(0);
   auto llm = make_text_llm({}, [&](const ChatRequest&) {
+    entered.release();
     gate.acquire();
     return std::string("x");
   });
   auto future = llm->complete(ChatRequest("a"), {});  // under way in the parent
-  const pid_t child = fork();
+  entered.acquire();
+  const pid_t child = test::fork_at_rest();
   ASSERT_GE(child, 0);
   if (child == 0) _exit(in_child(std::move(llm)));
   int status = 0;
