@@ -5,6 +5,7 @@
 #   [LABELS <label>...]      "long" keeps a test out of everyday runs (scripts/test --long)
 #   [ONE_PROCESS]            one ctest test for the program instead of one for each case; for
 #                            programs whose set-up is dear, such as a server shared by all cases
+#   [SERIAL]                 runs while no other test does: it has narrow time limits
 #   [NO_MAIN])               the sources have a main() of their own
 #
 # Makes the program <name> on GoogleTest and tells ctest of it. The sources may include internal
@@ -84,7 +85,7 @@ if(VALKEYCACHE_PRECOMPILE AND NOT TARGET valkeycache_precompiled)
 endif()
 
 function(valkeycache_add_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "ONE_PROCESS;NO_MAIN" "TIMEOUT" "SOURCES;LIBS;LABELS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "ONE_PROCESS;NO_MAIN;SERIAL" "TIMEOUT" "SOURCES;LIBS;LABELS")
   if(arg_UNPARSED_ARGUMENTS OR NOT arg_SOURCES)
     message(FATAL_ERROR "valkeycache_add_test(${name}): ${arg_UNPARSED_ARGUMENTS}")
   endif()
@@ -101,7 +102,7 @@ function(valkeycache_add_test name)
 
   if(arg_ONE_PROCESS)
     add_test(NAME ${name} COMMAND ${name})
-    set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT})
+    set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} RUN_SERIAL ${arg_SERIAL})
     if(arg_LABELS)
       set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}")
     endif()
@@ -113,7 +114,7 @@ function(valkeycache_add_test name)
       NO_PRETTY_VALUES # names without blanks and brackets, which -R can be given
       DISCOVERY_MODE PRE_TEST
       DISCOVERY_TIMEOUT 60
-      PROPERTIES TIMEOUT ${arg_TIMEOUT})
+      PROPERTIES TIMEOUT ${arg_TIMEOUT} RUN_SERIAL ${arg_SERIAL})
     if(arg_LABELS)
       # A list does not survive as a property given above. ctest reads this file after those that
       # tell it of the cases.

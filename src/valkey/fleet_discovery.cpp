@@ -112,6 +112,7 @@ void Fleet::take_answer(SteadyTime now) {
   const auto& answer = question->answer();
   if (!answer) {
     trouble_ = answer.error();
+    round_->refusal.reset();
     return;  // the next one is asked
   }
   switch (question->about()) {

@@ -113,7 +113,7 @@ void call_from_many_threads(ChaosProxy& proxy, ChaosJudge& judge, std::uint64_t 
       EXPECT_TRUE(ok(found));
       judge.got(number, was_there, found);
     }
-    EXPECT_EQ(caches[i].stats().in_flight, 0U);
+    EXPECT_TRUE(wait_until([&] { return caches[i].stats().in_flight == 0; }));
   }
 }
 

@@ -106,14 +106,13 @@ TEST_F(Closing, InAContinuationOnTheIoThread) {
   auto handle = open();
   // Ends before the others, by its deadline.
   Gate closed;
-  proxy.hold_replies();
+  ask(**handle);
   (void)(*handle)
       ->get(key_of("k"), {.timeout = 50ms})
       .then([handle, &closed](const Result<Found>&) {
         handle->reset();
         closed.open();
       });
-  ask(**handle);
   handle.reset();
   EXPECT_TRUE(closed.wait());
   expect_all_ended();
@@ -125,14 +124,13 @@ TEST_F(Closing, InAContinuationOnTheExecutor) {
   options.executor = loop.executor();
   auto handle = open(options);
   Gate closed;
-  proxy.hold_replies();
+  ask(**handle);
   (void)(*handle)
       ->get(key_of("k"), {.timeout = 50ms})
       .then([handle, &closed](const Result<Found>&) {
         handle->reset();
         closed.open();
       });
-  ask(**handle);
   handle.reset();
   EXPECT_TRUE(closed.wait());
   expect_all_ended();
@@ -149,9 +147,8 @@ Future<std::string> ask_and_close(Handle handle) {
 
 TEST_F(Closing, InACoroutine) {
   auto handle = open();
-  proxy.hold_replies();
-  auto result = ask_and_close(handle);
   ask(**handle);
+  auto result = ask_and_close(handle);
   handle.reset();
   EXPECT_EQ(result.get(patience).value(), "timeout");
   expect_all_ended();

@@ -104,7 +104,7 @@ TEST_F(ClusterFaults, APrimaryIsCutOffFromTheOthers) {
 
 TEST_F(ClusterFaults, SlotsMove) {
   const NoFailover none;
-  ClusterLoad load(cluster().uri(), hurried());
+  ClusterLoad load(cluster().uri(), patient());
   load.go_on(50);
   const auto owners = cluster().owners();
   for (int i = 0; i < 10; ++i) {
@@ -116,7 +116,7 @@ TEST_F(ClusterFaults, SlotsMove) {
     while (!cluster().move_keys(slot, from, to, 1)) load.go_on(1);
     cluster().end_move(slot, from, to);
   }
-  EXPECT_TRUE(load.all_well());
+  EXPECT_TRUE(wait_until([&] { return load.all_well(); }));
   load.stop();
   EXPECT_EQ(load.failed(), 0) << "a slot on the move is no failure";
   load.expect_nothing_wrong();
@@ -160,6 +160,7 @@ TEST_F(ClusterFaults, LeasesHoldWhileSlotsMove) {
 }
 
 TEST_F(ClusterFaults, ANodeComesAndAnotherOneGoes) {
+  const NoFailover none;
   ClusterLoad load(cluster().uri(), hurried());
   load.go_on(20);
   const auto added = cluster().add_node();
@@ -170,9 +171,9 @@ TEST_F(ClusterFaults, ANodeComesAndAnotherOneGoes) {
   }
   for (const auto& [slot, owner] : owners) cluster().move(slot, owner, added);
   load.go_on(20);
-  EXPECT_TRUE(load.all_well());
+  EXPECT_TRUE(wait_until([&] { return load.all_well(); }));
   for (const auto& [slot, owner] : owners) cluster().move(slot, added, owner);
-  EXPECT_TRUE(load.all_well());
+  EXPECT_TRUE(wait_until([&] { return load.all_well(); }));
   cluster().remove_node(added);
   load.expect_recovery_with(cluster());
   load.go_on(20);

@@ -174,7 +174,7 @@ TEST_F(BedrockLife, TheEndOfTheClientEndsItsCalls) {
     EXPECT_TRUE(future.ready());
     EXPECT_TRUE(fails_with(future.get(), ErrorCode::closed));
   }
-  EXPECT_EQ(threads_named("vkc-bedrock"), 0u);
+  EXPECT_TRUE(wait_until([] { return threads_named("vkc-bedrock") == 0; }));
   EXPECT_TRUE(wait_until([this] { return server_.stats().aborted == 2; }));
 }
 

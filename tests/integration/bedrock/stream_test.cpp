@@ -326,12 +326,23 @@ TEST_F(BedrockStreams, WhatIsNoStreamIsAnError) {
 }
 
 TEST_F(BedrockStreams, AStallEndsWithTheDeadline) {
-  const auto answer = stream_with(faults::stream_stalls_after(2), {.timeout = 200ms});
-  EXPECT_TRUE(fails_with(answer, ErrorCode::timeout));
-  EXPECT_TRUE(answer.error().maybe_applied);
-  EXPECT_EQ(seen_.count(), 2u);
-  EXPECT_TRUE(wait_until([this] { return server_.stats().aborted == 1; }));
-  EXPECT_EQ(server_.calls(), 1u);
+  auto bedrock = client();
+  // A machine that is busy may need longer than that for the first events.
+  for (auto timeout = 200ms; timeout <= 20s; timeout *= 10) {
+    server_.add_fault(faults::stream_stalls_after(2));
+    const auto before = server_.stats();
+    Seen seen;
+    const auto answer =
+        bedrock.stream(ChatRequest("x"), seen.handler(), {.timeout = timeout}).get();
+    EXPECT_TRUE(fails_with(answer, ErrorCode::timeout));
+    EXPECT_LE(seen.count(), 2u);
+    if (seen.count() < 2) continue;
+    EXPECT_TRUE(answer.error().maybe_applied);
+    EXPECT_TRUE(wait_until([&] { return server_.stats().aborted > before.aborted; }));
+    EXPECT_LE(server_.stats().calls, before.calls + 1);
+    return;
+  }
+  FAIL() << "there were never two events in time";
 }
 
 TEST_F(BedrockStreams, SilenceEndsThemByALimitOfTheirOwn) {
@@ -350,9 +361,14 @@ TEST_F(BedrockStreams, SilenceEndsThemByALimitOfTheirOwn) {
 TEST_F(BedrockStreams, AStallAfterTheMessagesStopCostsOnlyTheUsage) {
   Fault fault = faults::stream_stalls_after(4);
   fault.body = response_of(json::array({{{"text", "x"}}})).dump();
-  const auto answer = stream_with(fault, {.timeout = 200ms});
-  ASSERT_TRUE(ok(answer));
-  EXPECT_EQ(answer->text, "x");
+  for (auto timeout = 200ms; timeout <= 20s; timeout *= 10) {
+    const auto answer = stream_with(fault, {.timeout = timeout});
+    if (!answer && seen_.count(Type::message_stop) == 0) continue;  // a busy machine
+    ASSERT_TRUE(ok(answer));
+    EXPECT_EQ(answer->text, "x");
+    return;
+  }
+  FAIL() << "the message never stopped in time";
 }
 
 TEST_F(BedrockStreams, OverTheLimitTheyAreCutOff) {
@@ -571,7 +587,7 @@ TEST_F(BedrockStreams, TheEndOfTheClientEndsThem) {
   }
   EXPECT_TRUE(future.ready());
   EXPECT_TRUE(fails_with(future.get(), ErrorCode::closed));
-  EXPECT_EQ(threads_named("vkc-stream"), 0u);
+  EXPECT_TRUE(wait_until([] { return threads_named("vkc-stream") == 0; }));
   EXPECT_TRUE(wait_until([this] { return server_.stats().aborted == 1; }));
 }
 

@@ -75,8 +75,8 @@ inline void use_cached_llm(const ValkeyCache& cache) {
   });
   CachedLlmOptions options;
   options.ttl = 1h;
-  options.advanced.connect_timeout = patience;
-  options.advanced.command_timeout = patience;
+  options.advanced.connect_timeout = options.advanced.command_timeout =
+      options.advanced.store_timeout = patience;
   options.advanced.lease = 10s;
   const CachedLlm llm(cache, model, options);
   const auto miss = llm.ask("What is Valkey?").get().value();
@@ -112,7 +112,8 @@ inline void use_stale_entries(const ValkeyCache& cache) {
   });
   CachedLlmOptions options;
   options.ttl = 100ms;
-  options.advanced.connect_timeout = options.advanced.command_timeout = patience;
+  options.advanced.connect_timeout = options.advanced.command_timeout =
+      options.advanced.store_timeout = patience;
   options.advanced.stale_while_revalidate = 1h;
   const CachedLlm llm(cache, model, options);
   ASSERT_TRUE(ok(llm.ask("What is stale?").get()));
@@ -132,7 +133,8 @@ inline void use_warm(const ValkeyCache& cache) {
       make_text_llm({.model = "m", .scope = "local"}, [](const ChatRequest&) { return "answer"; });
   CachedLlmOptions options;
   options.ttl = 1h;
-  options.advanced.connect_timeout = options.advanced.command_timeout = patience;
+  options.advanced.connect_timeout = options.advanced.command_timeout =
+      options.advanced.store_timeout = patience;
   const CachedLlm llm(cache, model, options);
   const std::vector<std::string> prompts{"one", "two", "three"};
   EXPECT_EQ(warm(llm, prompts).value().stored, 3U);

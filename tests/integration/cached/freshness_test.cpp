@@ -33,7 +33,7 @@ class CachedFreshness : public testing::Test {
     options.connect_timeout = options.command_timeout = patience;
     options.near_cache = {.max_bytes = near_bytes, .max_age = 10min, .heartbeat = 10min};
     auto cache = ValkeyCache::open(server.uri(), std::move(options)).value();
-    EXPECT_TRUE(ok(cache.ping().get()));
+    EXPECT_TRUE(ok(cache.ping({.timeout = patience}).get()));
     return cache;
   }
   // A TTL of a moment, and an hour in which the entry is stale.
@@ -141,7 +141,7 @@ TEST_F(CachedFreshness, AFailedRefreshHoldsTheOthersBack) {
   ASSERT_TRUE(ok(here.flush(patience).get()));
   const auto key = first.key_of("q").value();
   const auto lease = CacheKey::raw(key.namespaces(), key.text() + ":lease").value();
-  EXPECT_EQ(here.get(lease).get().value(), "-");
+  EXPECT_TRUE(wait_until([&] { return here.get(lease).get().value() == "-"; }));
   EXPECT_GT(here.ttl(lease).get().value()->duration(), 59min);
   until(second, AnswerSource::stale);
   ASSERT_TRUE(ok(there.flush(patience).get()));

@@ -34,7 +34,7 @@ std::vector<std::string> without_value(const MonitoredCommand& command) {
 }
 
 TEST_F(Guide, MissThenHitWithTheGuidesCommands) {
-  ASSERT_TRUE(ok(cache_.ping().get()));
+  ASSERT_TRUE(ok(cache_.ping({.timeout = patience}).get()));
   Monitor monitor(server_);
   const auto miss = llm_.ask(guide_question).get();
   ASSERT_TRUE(ok(miss));
@@ -92,7 +92,7 @@ TEST_F(Guide, AnotherModelOrTemperatureMisses) {
 }
 
 TEST_F(Guide, EachTtlIsWhatWasAskedFor) {
-  ASSERT_TRUE(ok(cache_.ping().get()));
+  ASSERT_TRUE(ok(cache_.ping({.timeout = patience}).get()));
   Monitor monitor(server_);
   ASSERT_TRUE(ok(llm_.ask("a", {.ttl = 300s}).get()));
   ASSERT_TRUE(ok(llm_.ask("b", {.ttl = 1500ms}).get()));

@@ -47,7 +47,7 @@ int main(int argc, char** argv) {
   const CachedLlm llm(cache, model, options);
 
   auto client = test::RespClient::tcp(port);
-  if (!cache.ping().get() || !comes(client, "start")) return 3;
+  if (!cache.ping({.timeout = test::patience}).get() || !comes(client, "start")) return 3;
   std::vector<Future<CachedAnswer>> answers(static_cast<std::size_t>(std::stoi(argv[2])));
   for (auto& answer : answers) answer = llm.ask("x");
   client.command({"INCR", "launched"});

@@ -32,7 +32,7 @@ class CachedNear : public testing::Test {
     options.reconnect_cap = 20ms;
     options.near_cache = {.max_bytes = 1 << 20, .max_age = 10min, .heartbeat = 10min};
     auto cache = ValkeyCache::open(server_->uri(), std::move(options)).value();
-    EXPECT_TRUE(ok(cache.ping().get()));
+    EXPECT_TRUE(ok(cache.ping({.timeout = patience}).get()));
     return cache;
   }
   CachedLlm over(const ValkeyCache& cache, CachedLlmOptions options = {}) {

@@ -272,7 +272,9 @@ TEST_F(Life, StoresMadeInTheContinuationThatClosesAreStored) {
 }
 
 TEST_F(Life, FuturesOutliveTheCache) {
-  auto cache = open(server.uri());
+  auto options = patient_options();
+  options.close_timeout = patience;
+  auto cache = open(server.uri(), options);
   auto early = cache->set(key_of("k"), "v", 100s);
   auto late = cache->get(key_of("k"));
   auto kept = cache->get(key_of("k")).then([](Result<Found>) { return 7; });

@@ -104,6 +104,7 @@ TEST_F(TlsRenewal, AFolderOfAuthorities) {
   EXPECT_TRUE(ok(cache.set(key_of("k"), "v").get())) << "the one that stands goes on";
   end_connections(server);
   EXPECT_TRUE(fails_with(try_again(cache), ErrorCode::tls_failed));
+  await_tick();
   fs::rename(folder_.path() + "/not-a-hash", link);
   EXPECT_TRUE(wait_until([&] { return cache.set(key_of("k"), "v").get().has_value(); }));
 }

@@ -200,10 +200,10 @@ TEST_F(TlsServer, APasswordTravelsInsideOnly) {
 TEST_F(TlsServer, APlainServerIsToldFromATlsOne) {
   auto options = trusting(server_);
   options.connect_timeout = 300ms;
-  const auto cache = ValkeyCache::open(at("localhost", server_.port()), options).value();
+  const auto cache = ValkeyCache::open(at("127.0.0.1", server_.port()), options).value();
   // It waits for the rest of what it takes for a command of its own, or has seen enough of it.
   ASSERT_TRUE(wait_until([&] { return cache.stats().connect_failures != 0; }));
-  const auto tried = cache.get(key_of("k"), {.timeout = 10ms}).get();
+  const auto tried = cache.get(key_of("k"), {.timeout = 500ms}).get();
   ASSERT_TRUE(fails_with(tried, {ErrorCode::connect_failed, ErrorCode::tls_failed}));
   EXPECT_NE(tried.error().message.find("TLS"), std::string::npos) << described(tried.error());
 }

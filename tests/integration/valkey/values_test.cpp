@@ -200,9 +200,9 @@ TEST_P(Values, ReplaceIfReplacesOnlyThatValue) {
   ASSERT_TRUE(ok(cache.set(key_of("k"), "old", 1000s).get()));
   EXPECT_FALSE(cache.replace_if(key_of("k"), "other", "new").get().value());
   EXPECT_EQ(cache.get(key_of("k")).get().value(), Found("old"));
-  EXPECT_TRUE(cache.replace_if(key_of("k"), "old", "new", 1500ms).get().value());
+  EXPECT_TRUE(cache.replace_if(key_of("k"), "old", "new", 100'500ms).get().value());
   EXPECT_EQ(cache.get(key_of("k")).get().value(), Found("new"));
-  EXPECT_LE(cache.ttl(key_of("k")).get().value()->duration(), 1500ms);
+  EXPECT_LE(cache.ttl(key_of("k")).get().value()->duration(), 100'500ms);
   EXPECT_TRUE(cache.replace_if(key_of("k"), "new", "", Ttl::none()).get().value());
   EXPECT_TRUE(cache.ttl(key_of("k")).get().value()->is_none());
   EXPECT_TRUE(

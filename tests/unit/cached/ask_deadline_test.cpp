@@ -83,7 +83,7 @@ TEST(AskDeadline, EndsAModelThatIgnoresIt) {
 TEST(AskDeadline, EndsALookupThatTakesAllOfIt) {
   FakeServer mute(mute_after_ping());
   const auto cache = ValkeyCache::open(mute.uri()).value();
-  ASSERT_TRUE(ok(cache.ping().get()));
+  ASSERT_TRUE(ok(cache.ping({.timeout = patience}).get()));
   const auto model = FakeLlm::saying(answer_of("a"));
   const auto llm = cached(cache, model, {.advanced = {.command_timeout = 20s}});
   EXPECT_TRUE(fails_with(llm.ask("x", {.timeout = 5ms}).get(patience), ErrorCode::timeout));
@@ -127,7 +127,7 @@ TEST(AskCancel, BeforeAnything) {
 TEST(AskCancel, DuringTheLookup) {
   FakeServer mute(mute_after_ping());
   const auto cache = ValkeyCache::open(mute.uri()).value();
-  ASSERT_TRUE(ok(cache.ping().get()));
+  ASSERT_TRUE(ok(cache.ping({.timeout = patience}).get()));
   const auto model = FakeLlm::saying(answer_of("a"));
   const auto llm = cached(cache, model, {.advanced = {.command_timeout = 1h}});
   std::stop_source stop;

@@ -42,7 +42,7 @@ class Scripted {
   Scripted()
       : server_(test::answering([this](const Command& command) { return answer(command); })),
         cache_(ValkeyCache::open(server_.uri()).value()) {
-    EXPECT_TRUE(ok(cache_.ping().get()));
+    EXPECT_TRUE(ok(cache_.ping({.timeout = test::patience}).get()));
   }
   [[nodiscard]] const ValkeyCache& cache() const { return cache_; }
   [[nodiscard]] FakeServer& server() { return server_; }
@@ -281,7 +281,7 @@ TEST(AskBreaker, TimeOutsCount) {
     }
   });
   const auto cache = ValkeyCache::open(mute.uri()).value();
-  ASSERT_TRUE(ok(cache.ping().get()));
+  ASSERT_TRUE(ok(cache.ping({.timeout = test::patience}).get()));
   const auto llm = cached(cache, FakeLlm::saying(answer_of("a")),
                           {.advanced = {.command_timeout = 2ms, .breaker_open = 1h}});
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(ok(llm.ask("x").get()));
@@ -296,7 +296,7 @@ TEST(AskBreaker, CancellationsDoNotCount) {
     }
   });
   const auto cache = ValkeyCache::open(mute.uri()).value();
-  ASSERT_TRUE(ok(cache.ping().get()));
+  ASSERT_TRUE(ok(cache.ping({.timeout = test::patience}).get()));
   const auto model = FakeLlm::saying(answer_of("a"));
   const auto llm = cached(cache, model);
   for (int i = 0; i < 10; ++i) {
@@ -325,7 +325,7 @@ TEST(AskStores, AreBoundedAndDropTheRest) {
     }
   });
   const auto cache = ValkeyCache::open(slow_to_store.uri()).value();
-  ASSERT_TRUE(ok(cache.ping().get()));
+  ASSERT_TRUE(ok(cache.ping({.timeout = test::patience}).get()));
   CachedLlmOptions options;
   options.refresh = true;  // no lookups behind the stores
   options.advanced.max_pending_stores = 3;

@@ -207,7 +207,7 @@ TEST(AskLifetime, CallsWaitingForTheCacheEndClosed) {
   });
   const auto model = FakeLlm::saying(answer_of("a"));
   auto cache = ValkeyCache::open(server.uri()).value();
-  ASSERT_TRUE(ok(cache.ping().get()));
+  ASSERT_TRUE(ok(cache.ping({.timeout = patience}).get()));
   std::optional<CachedLlm> llm = cached(cache, model, {.advanced = {.command_timeout = 1h}});
   auto answer = llm->ask("x");
   ASSERT_TRUE(wait_until([&] { return server.commands_after_handshake().size() == 2; }));
@@ -227,7 +227,7 @@ TEST(AskLifetime, TheLastHandlesGoWhileALookupHangs) {
   Future<CachedAnswer> answer;
   {
     auto cache = ValkeyCache::open(mute.uri()).value();
-    ASSERT_TRUE(ok(cache.ping().get()));
+    ASSERT_TRUE(ok(cache.ping({.timeout = patience}).get()));
     const auto llm =
         cached(std::move(cache), FakeLlm::manual(), {.advanced = {.command_timeout = 1h}});
     answer = llm.ask("x");
@@ -253,7 +253,7 @@ TEST(AskLifetime, AHitNeedsNoHandle) {
     }
   });
   const auto cache = ValkeyCache::open(server.uri()).value();
-  ASSERT_TRUE(ok(cache.ping().get()));
+  ASSERT_TRUE(ok(cache.ping({.timeout = patience}).get()));
   std::optional<CachedLlm> llm = cached(cache, model, {.advanced = {.command_timeout = 1h}});
   auto answer = llm->ask("x");
   llm.reset();

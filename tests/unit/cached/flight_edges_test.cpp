@@ -63,8 +63,8 @@ TEST(FlightEdges, TheLeadersDeadlineHandsTheFlightOn) {
   const auto model = FakeLlm::manual();
   const auto llm = cached(cache, model);
   auto leader = llm.ask("x", {.timeout = std::chrono::seconds(1)});
-  ASSERT_TRUE(model->wait_for_calls(1));
   auto follower = llm.ask("x");
+  ASSERT_TRUE(model->wait_for_calls(1));
   EXPECT_TRUE(fails_with(leader.get(patience), ErrorCode::timeout));
   EXPECT_FALSE(model->options(0).stop_token.stop_requested());
   model->answer(0, answer_of("a"));
@@ -109,7 +109,7 @@ TEST(FlightEdges, AModelThatThrowsFailsAllWhoWait) {
     }
   });
   const auto cache = ValkeyCache::open(server.uri()).value();
-  ASSERT_TRUE(ok(cache.ping().get()));
+  ASSERT_TRUE(ok(cache.ping({.timeout = patience}).get()));
   const auto llm = cached(cache, model);
   std::vector<Future<CachedAnswer>> answers;
   for (int i = 0; i < 5; ++i) answers.push_back(llm.ask("x"));
@@ -131,7 +131,7 @@ TEST(FlightEdges, StrictFailsAllWhoWait) {
     }
   });
   const auto cache = ValkeyCache::open(server.uri()).value();
-  ASSERT_TRUE(ok(cache.ping().get()));
+  ASSERT_TRUE(ok(cache.ping({.timeout = patience}).get()));
   const auto model = FakeLlm::saying(answer_of("a"));
   const auto llm = cached(cache, model, {.advanced = {.strict = true}});
   std::vector<Future<CachedAnswer>> answers;

@@ -184,7 +184,7 @@ TEST(Flight, AHitIsOneLookupForAll) {
     }
   });
   const auto cache = ValkeyCache::open(server.uri()).value();
-  ASSERT_TRUE(ok(cache.ping().get()));
+  ASSERT_TRUE(ok(cache.ping({.timeout = patience}).get()));
   const auto llm = cached(cache, model, {.advanced = {.command_timeout = 1h}});
   std::vector<Future<CachedAnswer>> answers;
   for (int i = 0; i < 10; ++i) answers.push_back(llm.ask("x"));
@@ -212,7 +212,7 @@ TEST(Flight, TheLookupOfACancelledLeaderIsMadeAnew) {
     }
   });
   const auto cache = ValkeyCache::open(server.uri()).value();
-  ASSERT_TRUE(ok(cache.ping().get()));
+  ASSERT_TRUE(ok(cache.ping({.timeout = patience}).get()));
   const auto model = FakeLlm::saying(answer_of("a"));
   const auto llm = cached(cache, model, {.advanced = {.command_timeout = 1h}});
   std::stop_source stop;
@@ -294,7 +294,7 @@ TEST(Flight, DestroyingTheCachedLlmEndsAllOfThem) {
   ASSERT_TRUE(model->wait_for_calls(1));
   llm.reset();
   for (auto& answer : answers) EXPECT_TRUE(fails_with(answer.get(patience), ErrorCode::closed));
-  EXPECT_TRUE(model->options(0).stop_token.stop_requested());
+  EXPECT_TRUE(wait_until([&] { return model->options(0).stop_token.stop_requested(); }));
   model->answer(0, answer_of("late"));
 }
 

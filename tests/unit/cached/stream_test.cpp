@@ -400,7 +400,7 @@ TEST(CachedStream, DeadlinesAndTheEndOfTheCachedLlm) {
   model->asked(0);
   llm.reset();
   EXPECT_TRUE(fails_with(leading.get(patience), ErrorCode::closed));
-  EXPECT_TRUE(model->asked(0).options.stop_token.stop_requested());
+  EXPECT_TRUE(wait_until([&] { return model->asked(0).options.stop_token.stop_requested(); }));
   model->say(0, "late");
   model->asked(0).promise.set(answer_of("late"));
   EXPECT_EQ(first.heard(), "");
