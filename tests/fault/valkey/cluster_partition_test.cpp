@@ -1,5 +1,5 @@
 // A node that is cut off from everybody: from the other nodes, and from clients, who hear nothing
-// from it, not even that a connection has ended.
+// from it, not even that a connection has ended. New connections are made and silent, or not made.
 #include "cluster_load.hpp"
 
 using namespace valkeycache;
@@ -7,7 +7,10 @@ using namespace valkeycache::test;
 
 namespace {
 
-TEST(ClusterPartition, APrimaryIsCutOffFromTheOthersAndFromItsClients) {
+using Newcomers = TcpProxy::Newcomers;
+class ClusterPartition : public testing::TestWithParam<Newcomers> {};
+
+TEST_P(ClusterPartition, APrimaryIsCutOffFromTheOthersAndFromItsClients) {
   ValkeyCluster cluster({.replicas = 1,
                          .node_timeout_ms = sanitized ? 3000 : 1000,
                          // The others serve on, and tell nobody that something is amiss.
@@ -19,7 +22,7 @@ TEST(ClusterPartition, APrimaryIsCutOffFromTheOthersAndFromItsClients) {
   constexpr std::size_t outcast = 0;
   ClusterLoad load(cluster.uri(outcast), options);  // it is the seed, too
   load.go_on(50);
-  cluster.front(outcast).fall_silent();
+  cluster.front(outcast).fall_silent(GetParam());
   cluster.isolate(outcast);
   load.expect_recovery_with(cluster, outcast);
   load.go_on(50);
@@ -33,5 +36,10 @@ TEST(ClusterPartition, APrimaryIsCutOffFromTheOthersAndFromItsClients) {
   load.expect_nothing_wrong();
   load.expect_coherence(cluster.uri());
 }
+
+INSTANTIATE_TEST_SUITE_P(Newcomers, ClusterPartition,
+                         testing::Values(Newcomers::let_in, Newcomers::lost), [](const auto& each) {
+                           return each.param == Newcomers::lost ? "Lost" : "LetIn";
+                         });
 
 }  // namespace

@@ -348,6 +348,25 @@ TEST(Outage, AFlushWaitsForStoresAndNoLonger) {
   EXPECT_TRUE(ok(set.get()));
 }
 
+TEST(Outage, ANetworkThatLosesEverything) {
+  const ValkeyServer server;
+  TcpProxy proxy(server.port());
+  auto options = patient();
+  options.connect_timeout = 100ms;
+  const auto cache = ValkeyCache::open(proxy.uri(), options).value();
+  const CallOptions patiently{.timeout = patience};
+  ASSERT_TRUE(ok(cache.set(key_of("k"), "v", {}, patiently).get()));
+  proxy.fall_silent(TcpProxy::Newcomers::lost);
+  proxy.cut();
+  EXPECT_TRUE(wait_until([&] { return cache.stats().connect_failures >= 3; }));
+  const auto got = cache.get(key_of("k"), {.timeout = 500ms}).get();
+  ASSERT_TRUE(fails_with(got, unreachable));
+  EXPECT_NE(got.error().message.find("connect_timeout"), std::string::npos) << got.error().message;
+  EXPECT_LE(proxy.connections(), 2) << "one may have come in just before";
+  proxy.speak_again();
+  EXPECT_TRUE(wait_until([&] { return cache.get(key_of("k")).get().has_value(); }));
+}
+
 TEST(Outage, AClearWithoutALimitWaitsForTheServer) {
   ValkeyServer server;
   auto options = patient();

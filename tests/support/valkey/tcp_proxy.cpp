@@ -26,6 +26,8 @@ sockaddr_in loopback(std::uint16_t port) {
   return address;
 }
 
+constexpr int usual_queue = 128;
+
 void send_at_once(int socket) {
   const int on = 1;
   setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -50,7 +52,7 @@ TcpProxy::TcpProxy(std::uint16_t server_port, std::chrono::microseconds max_dela
   socklen_t size = sizeof address;
   if (listener_ < 0 || pipe2(stop_, O_CLOEXEC) != 0 ||
       bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      listen(listener_, 128) != 0 ||
+      listen(listener_, usual_queue) != 0 ||
       getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
     throw std::runtime_error("cannot listen on loopback");
   }
@@ -60,18 +62,22 @@ TcpProxy::TcpProxy(std::uint16_t server_port, std::chrono::microseconds max_dela
 
 TcpProxy::~TcpProxy() {
   [[maybe_unused]] const auto written = ::write(stop_[1], "x", 1);
-  acceptor_.join();
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
-    cut_if([](const std::string&) { return true; });
     changed_.notify_all();
+  }
+  acceptor_.join();
+  {
+    const std::lock_guard lock(mutex_);
+    cut_if([](const std::string&) { return true; });
   }
   for (auto& relay : relays_) relay.join();
   for (const auto& link : links_) {
     close(link.client);
     close(link.server);
   }
+  for (const int socket : queue_) close(socket);
   close(listener_);
   close(stop_[0]);
   close(stop_[1]);
@@ -83,6 +89,11 @@ void TcpProxy::accept_all() {
     while (poll(waits, 2, -1) < 0 && errno == EINTR) {
     }
     if (waits[1].revents != 0) return;
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [this] { return stopping_ || !deaf_; });
+      if (stopping_) return;
+    }
     sockaddr_in peer{};
     socklen_t size = sizeof peer;
     const int client = accept4(listener_, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_CLOEXEC);
@@ -190,14 +201,37 @@ void TcpProxy::release_replies() {
   changed_.notify_all();
 }
 
-void TcpProxy::fall_silent() {
+void TcpProxy::fall_silent(Newcomers newcomers) {
   const std::lock_guard lock(mutex_);
   silent_ = true;
+  deaf_ = newcomers == Newcomers::lost;
+  if (deaf_) fill_queue();
+}
+
+// When nobody more may wait to be accepted, the kernel drops what comes, without an answer.
+void TcpProxy::fill_queue() {
+  listen(listener_, 0);
+  const auto is_full = [this] {
+    tcp_info queue{};  // of a listening socket: how many wait, and how many may
+    socklen_t size = sizeof queue;
+    getsockopt(listener_, IPPROTO_TCP, TCP_INFO, &queue, &size);
+    return queue.tcpi_unacked > queue.tcpi_sacked;
+  };
+  const auto address = loopback(port_);
+  while (!is_full()) {
+    queue_.push_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    [[maybe_unused]] const auto begun =
+        connect(queue_.back(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    (void)wait_until(is_full, std::chrono::milliseconds(10));
+  }
 }
 
 void TcpProxy::speak_again() {
   const std::lock_guard lock(mutex_);
-  silent_ = false;
+  silent_ = deaf_ = false;
+  for (const int socket : queue_) close(socket);
+  queue_.clear();
+  listen(listener_, usual_queue);
   changed_.notify_all();
 }
 

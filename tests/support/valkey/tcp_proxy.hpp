@@ -32,8 +32,9 @@ class TcpProxy {
   void release_replies();
   // From now on nothing passes, either way, not even an end (but of what is on its way just now,
   // and by the functions below), until it speaks again. Whoever comes is let in, as long as the
-  // server is there, and hears nothing.
-  void fall_silent();
+  // server is there, and hears nothing; or knocks in vain, as where a network loses everything.
+  enum class Newcomers : std::uint8_t { let_in, lost };
+  void fall_silent(Newcomers newcomers = Newcomers::let_in);
   void speak_again();
   // Ends all connections.
   void cut();
@@ -54,6 +55,7 @@ class TcpProxy {
   // How much of so much; 0: it is over.
   std::size_t may_pass(bool replies, std::size_t bytes);
   void await_speech();
+  void fill_queue();
   void cut_if(const std::function<bool(const std::string& from)>& ended);
 
   std::uint16_t server_port_;
@@ -65,6 +67,8 @@ class TcpProxy {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool silent_ = false;
+  bool deaf_ = false;
+  std::vector<int> queue_;  // who is in front of those that knock in vain
   bool held_ = false;
   std::size_t until_held_ = 0;
   bool stopping_ = false;
