@@ -44,7 +44,7 @@ struct FleetRound {
   std::set<NodeName> asked;
   SteadyTime patience{};
   std::optional<Error> refusal;  // the last one who was asked would not say
-  bool seeds = true;             // are asked, too
+  bool unanswered = false;       // somebody said nothing at all
 };
 
 // Who takes over slots is kept for so long after it was last heard of.

@@ -90,8 +90,7 @@ void Fleet::begin_round(SteadyTime now) {
     for (const auto& seed : seeds_) add(seed, false);
   }
   for (const auto& endpoint : known) add(endpoint, false);
-  round_->seeds = replicated || known.empty() || rounds_in_vain_ >= rounds_before_seeds;
-  if (round_->seeds) {
+  if (known.empty() || rounds_in_vain_ >= rounds_before_seeds) {
     for (const auto& seed : seeds_) add(seed, false);
   }
   those_that_hang_last();
@@ -112,7 +111,7 @@ void Fleet::take_answer(SteadyTime now) {
   const auto& answer = question->answer();
   if (!answer) {
     trouble_ = answer.error();
-    round_->refusal.reset();
+    round_->unanswered = true;
     return;  // the next one is asked
   }
   switch (question->about()) {
@@ -166,9 +165,13 @@ void Fleet::take_answer(SteadyTime now) {
 }
 
 void Fleet::round_failed(Error why, SteadyTime now) {
-  // -ERR to the question is final, if the seeds give it, too; to a connection it may be a passing
-  // trouble.
-  const bool refused = round_->refusal && round_->seeds && why.code == ErrorCode::server_error;
+  // -ERR to the question is final where a seed was among those who were asked, and nobody else may
+  // know better; to a connection it may be a passing trouble.
+  const bool seed_asked = std::any_of(seeds_.begin(), seeds_.end(), [&](const auto& seed) {
+    return round_->asked.contains({seed, false});
+  });
+  const bool refused =
+      round_->refusal && seed_asked && !round_->unanswered && why.code == ErrorCode::server_error;
   round_.reset();
   ++rounds_in_vain_;
   if (rounds_in_vain_ == 1) log(LogLevel::warning, "who serves what is not known: " + why.message);

@@ -1,5 +1,5 @@
-// fork() between two moves of the other threads. The child has none of them, but whatever they
-// held: a sanitizer's allocator lets go of its locks only in the parent.
+// fork(), under a sanitizer between two moves of the other threads. The child has none of them, but
+// whatever they held: a sanitizer's allocator lets go of its locks only in the parent.
 #pragma once
 
 #include <filesystem>
@@ -9,6 +9,7 @@
 
 #include <unistd.h>
 
+#include "support/sanitized.hpp"
 #include "support/valkey/wait.hpp"
 
 namespace valkeycache::test {
@@ -29,7 +30,7 @@ inline bool others_sleep() {
 }
 
 inline pid_t fork_at_rest() {
-  (void)wait_until(others_sleep);
+  if (sanitized) (void)wait_until(others_sleep);
   return fork();
 }
 

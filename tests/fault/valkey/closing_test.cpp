@@ -104,9 +104,9 @@ TEST_F(Closing, OnAnotherThread) {
 
 TEST_F(Closing, InAContinuationOnTheIoThread) {
   auto handle = open();
-  // Ends before the others, by its deadline.
   Gate closed;
   ask(**handle);
+  // Ends before the others, by its deadline.
   (void)(*handle)
       ->get(key_of("k"), {.timeout = 50ms})
       .then([handle, &closed](const Result<Found>&) {

@@ -19,7 +19,7 @@ TEST(ClusterFaultsLong, AllPrimariesAreReplaced) {
     const auto recovered = SteadyClock::now();
     EXPECT_TRUE(wait_until([&] { return load.all_well(); }));
     if (!sanitized) {
-      EXPECT_LT(SteadyClock::now() - recovered, 4s) << "beyond the cluster's own time";
+      EXPECT_LT(SteadyClock::now() - recovered, 2s) << "beyond the cluster's own time";
     }
     load.go_on(200);
   }

@@ -104,7 +104,9 @@ TEST_F(ClusterFaults, APrimaryIsCutOffFromTheOthers) {
 
 TEST_F(ClusterFaults, SlotsMove) {
   const NoFailover none;
-  ClusterLoad load(cluster().uri(), patient());
+  auto options = patient();
+  options.command_timeout = 4s;  // not long enough to wait for a look without a cause
+  ClusterLoad load(cluster().uri(), options);
   load.go_on(50);
   const auto owners = cluster().owners();
   for (int i = 0; i < 10; ++i) {

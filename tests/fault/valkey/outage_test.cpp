@@ -356,13 +356,15 @@ TEST(Outage, ANetworkThatLosesEverything) {
   const auto cache = ValkeyCache::open(proxy.uri(), options).value();
   const CallOptions patiently{.timeout = patience};
   ASSERT_TRUE(ok(cache.set(key_of("k"), "v", {}, patiently).get()));
+  const auto let_in = proxy.connections();
+  const auto failed = cache.stats().connect_failures;
   proxy.fall_silent(TcpProxy::Newcomers::lost);
   proxy.cut();
-  EXPECT_TRUE(wait_until([&] { return cache.stats().connect_failures >= 3; }));
+  EXPECT_TRUE(wait_until([&] { return cache.stats().connect_failures >= failed + 3; }));
   const auto got = cache.get(key_of("k"), {.timeout = 500ms}).get();
   ASSERT_TRUE(fails_with(got, unreachable));
   EXPECT_NE(got.error().message.find("connect_timeout"), std::string::npos) << got.error().message;
-  EXPECT_LE(proxy.connections(), 2) << "one may have come in just before";
+  EXPECT_LE(proxy.connections(), let_in + 1) << "one may have come in just before";
   proxy.speak_again();
   EXPECT_TRUE(wait_until([&] { return cache.get(key_of("k")).get().has_value(); }));
 }
@@ -518,7 +520,7 @@ TEST(Outage, WhatIsCancelledOrTimesOutMakesRoom) {
       gets.push_back(cache.get(key_of("k"), {.stop_token = stop.get_token()}));
       gets.push_back(cache.get(key_of("k"), {.timeout = 100ms}));
     }
-    const auto one_more = cache.get(key_of("k"), {.timeout = 1ms}).get();
+    const auto one_more = cache.get(key_of("k"), {.timeout = 100ms}).get();
     ASSERT_FALSE(one_more.has_value());
     if (SteadyClock::now() - begin < 100ms) {
       EXPECT_TRUE(fails_with(one_more, ErrorCode::overloaded));

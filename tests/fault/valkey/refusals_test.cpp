@@ -1,5 +1,8 @@
 // Servers that refuse: each refusal is a typed error with the server's own word, and the connection
 // goes on where it can.
+#include <optional>
+#include <stdexcept>
+
 #include <sys/stat.h>
 
 #include "fault.hpp"

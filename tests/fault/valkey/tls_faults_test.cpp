@@ -1,7 +1,10 @@
 // A primary dies under load, over TLS, after its user's password has been changed: each new
 // connection asks for the one of its time.
+#include <atomic>
 #include <memory>
-#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "cluster_load.hpp"
 

@@ -7,6 +7,7 @@
 
 #include "contract.hpp"
 #include "support/valkey/cluster_map.hpp"
+#include "support/valkey/gate.hpp"
 
 using namespace valkeycache;
 using namespace valkeycache::test;
@@ -24,7 +25,10 @@ class ClusterSeeds : public testing::Test {
   std::atomic<std::uint16_t> named_{0};
   // What the old node answers when it is asked who serves what.
   std::atomic<bool> old_knows_{true};
+  std::atomic<bool> seed_is_mute_{false};
+  Gate seed_speaks_;
   NamedNode seed_{"seed", [this] {
+                    if (seed_is_mute_) (void)seed_speaks_.wait();
                     return map_to(named_);
                   }};
   std::optional<NamedNode> old_{std::in_place, "old", [this] {
@@ -71,6 +75,22 @@ TEST_F(ClusterSeeds, AreAskedWhenThoseWhoAreLeftDoNotKnow) {
   // clear() wants to know anew who they are, and waits for it.
   EXPECT_EQ(cache_.clear().get().value(), 0U);
   EXPECT_GT(seed_.asked_for("CLUSTER"), before);
+  EXPECT_EQ(cache_.get(key_of("k")).get().value(), "new");
+}
+
+// Who says nothing may know better than those who refuse.
+TEST_F(ClusterSeeds, AreAskedAgainWhenTheySayNothing) {
+  const auto before = seed_.asked_for("CLUSTER");
+  old_knows_ = false;
+  seed_is_mute_ = true;
+  named_ = new_.port();
+  auto cleared = cache_.clear();
+  ASSERT_TRUE(wait_until([&] { return seed_.asked_for("CLUSTER") > before; }));
+  const auto rounds = old_->asked_for("CLUSTER");
+  ASSERT_TRUE(wait_until([&] { return old_->asked_for("CLUSTER") > rounds; })) << "another round";
+  seed_is_mute_ = false;
+  seed_speaks_.open();
+  EXPECT_EQ(cleared.get().value(), 0U);
   EXPECT_EQ(cache_.get(key_of("k")).get().value(), "new");
 }
 

@@ -220,6 +220,7 @@ void TcpProxy::fill_queue() {
   const auto address = loopback(port_);
   while (!is_full()) {
     queue_.push_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (queue_.back() < 0) throw std::runtime_error("no descriptor is left");
     [[maybe_unused]] const auto begun =
         connect(queue_.back(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
     (void)wait_until(is_full, std::chrono::milliseconds(10));
