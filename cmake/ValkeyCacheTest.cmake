@@ -85,7 +85,8 @@ if(VALKEYCACHE_PRECOMPILE AND NOT TARGET valkeycache_precompiled)
 endif()
 
 function(valkeycache_add_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "ONE_PROCESS;NO_MAIN;SERIAL" "TIMEOUT" "SOURCES;LIBS;LABELS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "ONE_PROCESS;NO_MAIN;SERIAL" "TIMEOUT"
+                        "SOURCES;LIBS;LABELS")
   if(arg_UNPARSED_ARGUMENTS OR NOT arg_SOURCES)
     message(FATAL_ERROR "valkeycache_add_test(${name}): ${arg_UNPARSED_ARGUMENTS}")
   endif()

@@ -167,13 +167,10 @@ void read_from_replica(const std::string& uri, const ValkeyServer& primary,
   }));
   const auto of_primary = reads_of(primary);
   ASSERT_TRUE(wait_until([&] { return cache.get(key_of("k")).get().value() == "v"; }));
-  CachedLlmOptions patiently;
-  patiently.advanced.connect_timeout = patiently.advanced.command_timeout =
-      patiently.advanced.store_timeout = patience;
   const CachedLlm llm(
       cache,
       make_text_llm({.model = "m", .scope = "local"}, [](const ChatRequest&) { return "answer"; }),
-      patiently);
+      patient_llm());
   ASSERT_TRUE(ok(llm.ask("What is Valkey?").get()));
   ASSERT_TRUE(wait_until([&] { return llm.ask("What is Valkey?").get().value().cached; }));
   EXPECT_EQ(reads_of(primary), of_primary);

@@ -30,6 +30,14 @@ inline ValkeyCacheOptions app() {
   return options;
 }
 
+// A time-out would look like a missing permission.
+inline CachedLlmOptions patient_llm() {
+  CachedLlmOptions options;
+  options.advanced.connect_timeout = options.advanced.command_timeout =
+      options.advanced.store_timeout = patience;
+  return options;
+}
+
 inline CacheKey key_of(const std::string& text) {
   return CacheKey::raw({"acl"}, text).value();
 }
@@ -73,10 +81,8 @@ inline void use_cached_llm(const ValkeyCache& cache) {
   const auto model = make_text_llm({.model = "m", .scope = "local"}, [&](const ChatRequest&) {
     return "answer " + std::to_string(++asked);
   });
-  CachedLlmOptions options;
+  auto options = patient_llm();
   options.ttl = 1h;
-  options.advanced.connect_timeout = options.advanced.command_timeout =
-      options.advanced.store_timeout = patience;
   options.advanced.lease = 10s;
   const CachedLlm llm(cache, model, options);
   const auto miss = llm.ask("What is Valkey?").get().value();
@@ -110,10 +116,8 @@ inline void use_stale_entries(const ValkeyCache& cache) {
   const auto model = make_text_llm({.model = "m", .scope = "local"}, [&](const ChatRequest&) {
     return "answer " + std::to_string(++asked);
   });
-  CachedLlmOptions options;
+  auto options = patient_llm();
   options.ttl = 100ms;
-  options.advanced.connect_timeout = options.advanced.command_timeout =
-      options.advanced.store_timeout = patience;
   options.advanced.stale_while_revalidate = 1h;
   const CachedLlm llm(cache, model, options);
   ASSERT_TRUE(ok(llm.ask("What is stale?").get()));
@@ -131,10 +135,8 @@ inline void use_stale_entries(const ValkeyCache& cache) {
 inline void use_warm(const ValkeyCache& cache) {
   const auto model =
       make_text_llm({.model = "m", .scope = "local"}, [](const ChatRequest&) { return "answer"; });
-  CachedLlmOptions options;
+  auto options = patient_llm();
   options.ttl = 1h;
-  options.advanced.connect_timeout = options.advanced.command_timeout =
-      options.advanced.store_timeout = patience;
   const CachedLlm llm(cache, model, options);
   const std::vector<std::string> prompts{"one", "two", "three"};
   EXPECT_EQ(warm(llm, prompts).value().stored, 3U);
