@@ -4,6 +4,8 @@
 #include <system_error>
 #include <utility>
 
+#include <sched.h>
+
 #include "base/errors.hpp"
 #include "base/fork.hpp"
 #include "base/io_thread.hpp"
@@ -304,15 +306,21 @@ std::optional<SteadyTime> CacheCore::next_time() const {
 
 void CacheCore::help(FutureCore& future, const SteadyTime* deadline) noexcept {
   if (forked()) return;
-  if (!callers_.alone()) return go_on_alone();
-  if (Steering::steers_any() || !helm_.try_take()) return;
-  if (take_over_.load(std::memory_order_acquire) || !backend_->steerable()) {
-    helm_.release();
-    return;
+  if (callers_.alone()) {
+    if (steer(future, deadline)) return;
+  } else {
+    go_on_alone();
   }
-  if (!future.begin_help()) {
+  if (deadline && *deadline - SteadyTime::clock::now() < patience_.longest()) return;
+  (void)patience_.wait([&] { return future.ready(); });
+}
+
+bool CacheCore::steer(FutureCore& future, const SteadyTime* deadline) noexcept {
+  if (Steering::steers_any() || !helm_.try_take()) return false;
+  if (take_over_.load(std::memory_order_acquire) || !backend_->steerable() ||
+      !future.begin_help()) {
     helm_.release();
-    return;
+    return false;
   }
   callers_steer_.store(true, std::memory_order_release);
   KeepContinuations::Kept kept;
@@ -339,7 +347,7 @@ void CacheCore::help(FutureCore& future, const SteadyTime* deadline) noexcept {
         if (deadline) until = std::min(until.value_or(*deadline), *deadline);
       }
       if (patient && until.value_or(SteadyTime::max()) - now > steering_patience) {
-        patient = backend_->await_replies();
+        patient = backend_->await_replies(patience_at_helm_);
         ready = {};
       } else {
         ready = poller_.wait(until);
@@ -357,6 +365,7 @@ void CacheCore::help(FutureCore& future, const SteadyTime* deadline) noexcept {
   // What woke us may have been meant for the I/O thread; and it must not sleep on in front of the
   // connection with a time that was right before we came.
   if (hand_over || watching_.load(std::memory_order_acquire)) poller_.wake();
+  return true;
 }
 
 void CacheCore::helped() noexcept {
@@ -403,6 +412,12 @@ void CacheCore::run(const char* thread_name) noexcept {
       callers_steer_.store(false, std::memory_order_release);
       take_over_.store(false, std::memory_order_release);
     }
+    if (!left_to_callers && patience_.is_needed()) {
+      watching_.store(true, std::memory_order_release);
+      helm_.release();
+      ready = await_patiently();
+      continue;
+    }
     // Just a look, unless one may sleep: submissions must not keep us from replies.
     std::optional<SteadyTime> until = now;
     const bool asleep = declare_asleep();
@@ -431,6 +446,17 @@ void CacheCore::run(const char* thread_name) noexcept {
     std::swap(inbox_, late);
   }
   helm_.release();
+}
+
+Poller::Ready CacheCore::await_patiently() noexcept {
+  Poller::Ready ready;
+  do {
+    if (inbox_filled_.load(std::memory_order_relaxed)) break;
+    ready = poller_.wait(SteadyTime{});
+    if (ready.readable || ready.writable || poller_.has_ready()) break;
+    sched_yield();
+  } while (patience_.is_needed());
+  return ready;
 }
 
 bool CacheCore::take_helm() {

@@ -5,6 +5,9 @@
 // carries its commands itself, which saves two changes of thread per call, while the I/O thread
 // only looks in now and then and takes over as soon as another thread, a continuation or an
 // idle moment asks for it.
+//
+// Where the server is near, neither callers that wait nor the I/O thread for their sake fall asleep
+// for the moment that an answer takes (base/patience.hpp).
 #pragma once
 
 #include <valkeycache/valkey_cache.hpp>
@@ -20,6 +23,7 @@
 
 #include "base/helm.hpp"
 #include "base/lone_caller.hpp"
+#include "base/patience.hpp"
 #include "valkey/backend.hpp"
 #include "valkey/command.hpp"
 #include "valkey/counters.hpp"
@@ -99,6 +103,9 @@ class CacheCore final : public CancelSink,
   Verdict submit_to_inbox(Ref<Command>& command);
   [[nodiscard]] bool over_limits(Backend::Load load, std::size_t bytes) const noexcept;
 
+  // Carries the work on until the future is ready, or somebody else has to. False: it was not to.
+  bool steer(FutureCore& future, const SteadyTime* deadline) noexcept;
+
   // --- of whoever holds the helm ---
   // Does what can be done now. True when the cache is to be closed.
   bool turn(SteadyTime now, Poller::Ready ready);
@@ -111,6 +118,9 @@ class CacheCore final : public CancelSink,
 
   // --- of the I/O thread ---
   void run(const char* thread_name) noexcept;
+  // Awake, for as long as there are callers that are, until there is something to do. Without the
+  // helm.
+  Poller::Ready await_patiently() noexcept;
   // Takes the helm; false when a caller steers who can do without us.
   bool take_helm();
   // On the calling thread.
@@ -134,6 +144,8 @@ class CacheCore final : public CancelSink,
   std::atomic<bool> inbox_filled_{false};
 
   LoneCaller callers_{32};  // calls in a row
+  Patience patience_;
+  Patience patience_at_helm_;
 
   Helm helm_;
   // Callers that wait carry the work on, and the I/O thread stays out of their way. Changed under

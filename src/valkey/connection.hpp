@@ -48,7 +48,7 @@ class Connection final : public Backend {
   void drive(SteadyTime now, Poller::Ready ready) override;
   [[nodiscard]] bool steerable() const override { return state_ == State::ready; }
   void send_early() override;
-  bool await_replies() override;
+  bool await_replies(Patience& patience) override;
   [[nodiscard]] std::optional<SteadyTime> next_time() const override;
   void publish() override { pipeline_.publish(); }
   void begin_closing() override;

@@ -46,6 +46,8 @@ class Poller {
   void take_ready(Use use) {
     ready_.take_all(use);
   }
+  // Whether there are such.
+  [[nodiscard]] bool has_ready() const noexcept { return !ready_.empty(); }
   // Sleeps until something is ready, wake() was called or the time has come.
   Ready wait(std::optional<SteadyTime> until) noexcept;
 

@@ -20,6 +20,7 @@ struct Options {
   std::chrono::milliseconds slice{200};
   int slices = 5;
   std::vector<std::string> only = {};  // names of groups; empty: all
+  bool awake = false;                  // keep processors from halting
   std::string out = {};                // a file for the JSON; empty: none
   std::string table = {};              // a file of such JSON, to be shown as Markdown; empty: none
 };

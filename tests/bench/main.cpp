@@ -58,7 +58,7 @@ int run(const Options& options) {
     std::cout << to_markdown(test::read_text(options.table));
     return 0;
   }
-  const AwakeProcessors awake(options.smoke ? 0 : std::thread::hardware_concurrency());
+  const AwakeProcessors awake(options.awake ? std::thread::hardware_concurrency() : 0);
   Stage stage(options);
   std::vector<Row> rows;
   print_header(std::cout);

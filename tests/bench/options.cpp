@@ -11,7 +11,7 @@ namespace {
 [[noreturn]] void usage(int status) {
   (status ? std::cerr : std::cout)
       << "usage: valkeycache_bench [--quick] [--only W1,W3] [--rounds N] [--slices N]\n"
-         "                         [--slice-ms N] [--out FILE]\n"
+         "                         [--slice-ms N] [--awake] [--out FILE]\n"
          "       valkeycache_bench --table FILE\n"
          "  --quick       short slices: a first impression, in under a minute\n"
          "  --smoke       the shortest run there is, to see that it works\n"
@@ -19,6 +19,7 @@ namespace {
          "  --rounds N    rounds, whose median counts (5)\n"
          "  --slices N    turns of each side in a round (5; quick: 2)\n"
          "  --slice-ms N  length of a turn (200; quick: 50)\n"
+         "  --awake       processors are kept from halting: where waking one takes long\n"
          "  --out FILE    the results as JSON\n"
          "  --table FILE  measures nothing: such results as the README's table\n";
   std::exit(status);
@@ -67,6 +68,10 @@ Options parse_options(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view name = argv[i];
     if (name == "--quick" || name == "--smoke") continue;
+    if (name == "--awake") {
+      options.awake = true;
+      continue;
+    }
     if (i + 1 == argc) usage(2);
     const std::string_view value = argv[++i];
     if (name == "--only") {

@@ -1,6 +1,8 @@
 // A server that is down, dies, hangs or comes back; and one that is too slow for what is asked.
 #include <atomic>
+#include <latch>
 #include <thread>
+#include <vector>
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -553,6 +555,41 @@ TEST(Outage, ASilentServerDoesNotMakeTheQueueGrow) {
   server.resume();
   EXPECT_TRUE(wait_until([&] { return cache.get(key_of("k")).get().has_value(); }));
   EXPECT_EQ(cache.stats().connects, 1U);
+}
+
+std::chrono::microseconds processor_time() {
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  const auto of = [](const timeval& time) {
+    return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
+  };
+  return of(used.ru_utime) + of(used.ru_stime);
+}
+
+TEST(Outage, WhoWaitsForASilentServerSleeps) {
+  // Callers wait awake for a server that has been quick; not for long, though.
+  for (const int callers : {1, 8}) {
+    ValkeyServer server;
+    const auto cache = ValkeyCache::open(server.uri(), patient()).value();
+    std::latch warm(callers);
+    std::latch paused(1);
+    std::vector<std::thread> threads;
+    for (int i = 0; i < callers; ++i) {
+      threads.emplace_back([&] {
+        for (int k = 0; k < 500; ++k) (void)cache.get(key_of("k")).get();
+        warm.count_down();
+        paused.wait();
+        EXPECT_TRUE(fails_with(cache.get(key_of("k"), {.timeout = 1s}).get(), ErrorCode::timeout));
+      });
+    }
+    warm.wait();
+    server.pause();
+    const auto before = processor_time();
+    paused.count_down();
+    for (auto& thread : threads) thread.join();
+    EXPECT_LT(processor_time() - before, 300ms) << callers;
+    server.resume();
+  }
 }
 
 TEST(Outage, NoDescriptorsAreLeft) {
