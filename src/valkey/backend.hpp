@@ -6,7 +6,6 @@
 #include <optional>
 
 #include "base/errors.hpp"
-#include "base/patience.hpp"
 #include "valkey/command.hpp"
 #include "valkey/poller.hpp"
 
@@ -32,9 +31,12 @@ class Backend {
   [[nodiscard]] virtual bool steerable() const { return false; }
   // While steerable: sends what has been accepted, when that is worth a system call of its own.
   virtual void send_early() {}
-  // While steerable: waits for a few milliseconds at most until replies come, asleep when patience
-  // does not bring them, and takes them in. False when none have come.
-  virtual bool await_replies(Patience& /*patience*/) { return false; }
+  // While steerable: takes in the replies that have come. True: some have, or the connection is
+  // lost.
+  virtual bool take_replies() { return false; }
+  // While steerable: sleeps for a few milliseconds at most until replies come, and takes them in.
+  // False when none have come.
+  virtual bool await_replies() { return false; }
   // When drive() is needed next, whatever happens.
   [[nodiscard]] virtual std::optional<SteadyTime> next_time() const = 0;
 

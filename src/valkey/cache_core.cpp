@@ -4,8 +4,6 @@
 #include <system_error>
 #include <utility>
 
-#include <sched.h>
-
 #include "base/errors.hpp"
 #include "base/fork.hpp"
 #include "base/io_thread.hpp"
@@ -20,6 +18,7 @@ namespace {
 constexpr std::chrono::milliseconds look_in_interval{1};
 // How late await_replies() may come back, roughly.
 constexpr std::chrono::milliseconds steering_patience{10};
+constexpr std::size_t few_in_flight = 8;
 
 }  // namespace
 
@@ -28,7 +27,9 @@ CacheCore::CacheCore(ValkeyCacheOptions options, const MakeBackend& make_backend
       context_{.executor = options_.executor, .log = options_.log},
       fork_generation_(fork_generation()),
       backend_(make_backend(options_, poller_, counters_)),
-      near_(backend_->near()) {}
+      near_(backend_->near()),
+      vigil_(options_.stay_awake),
+      vigil_at_helm_(options_.stay_awake) {}
 
 CacheCore::~CacheCore() = default;
 
@@ -173,6 +174,7 @@ void CacheCore::request_cancel(Ref<Command> command) noexcept {
   {
     const std::lock_guard lock(mutex_);
     inbox_.cancels.push_back(std::move(command));
+    inbox_filled_.store(true, std::memory_order_relaxed);
     wake = std::exchange(asleep_, false);
   }
   if (wake) poller_.wake();
@@ -189,6 +191,7 @@ Future<void> CacheCore::flush(std::chrono::milliseconds timeout) {
   {
     const std::lock_guard lock(mutex_);
     if (!closing_) {
+      inbox_filled_.store(true, std::memory_order_relaxed);
       inbox_.flushes.push_back(
           {.promise = std::move(promise), .deadline = deadline_for({.timeout = timeout})});
       wake = std::exchange(asleep_, false);
@@ -311,8 +314,10 @@ void CacheCore::help(FutureCore& future, const SteadyTime* deadline) noexcept {
   } else {
     go_on_alone();
   }
-  if (deadline && *deadline - SteadyTime::clock::now() < patience_.longest()) return;
-  (void)patience_.wait([&] { return future.ready(); });
+  // Without the helm: the I/O thread only looks in, and will not be quick.
+  if (callers_steer_.load(std::memory_order_acquire)) return;
+  if (deadline && *deadline - SteadyTime::clock::now() < vigil_.longest()) return;
+  (void)vigil_.keep([&] { return future.ready(); });
 }
 
 bool CacheCore::steer(FutureCore& future, const SteadyTime* deadline) noexcept {
@@ -330,7 +335,7 @@ bool CacheCore::steer(FutureCore& future, const SteadyTime* deadline) noexcept {
     const KeepContinuations keep(kept);
     auto now = SteadyTime::clock::now();
     // With many on the way some are likely there.
-    Poller::Ready ready{.readable = backend_->load().commands > 8, .writable = false};
+    Poller::Ready ready{.readable = backend_->load().commands > few_in_flight, .writable = false};
     bool patient = true;
     for (;;) {
       ++turns_of_callers_;
@@ -347,7 +352,11 @@ bool CacheCore::steer(FutureCore& future, const SteadyTime* deadline) noexcept {
         if (deadline) until = std::min(until.value_or(*deadline), *deadline);
       }
       if (patient && until.value_or(SteadyTime::max()) - now > steering_patience) {
-        patient = backend_->await_replies(patience_at_helm_);
+        // Replies to many are better read many at a time.
+        const bool came = backend_->load().commands <= few_in_flight && vigil_at_helm_.keep([&] {
+          return backend_->take_replies() || take_over_.load(std::memory_order_acquire);
+        });
+        if (!came) patient = backend_->await_replies();
         ready = {};
       } else {
         ready = poller_.wait(until);
@@ -358,6 +367,7 @@ bool CacheCore::steer(FutureCore& future, const SteadyTime* deadline) noexcept {
   if (!kept.empty()) {
     const std::lock_guard lock(mutex_);
     std::move(kept.begin(), kept.end(), std::back_inserter(inbox_.continuations));
+    inbox_filled_.store(true, std::memory_order_relaxed);
   }
   hand_over = !declare_asleep() || hand_over;
   if (hand_over) take_over_.store(true, std::memory_order_release);
@@ -412,10 +422,11 @@ void CacheCore::run(const char* thread_name) noexcept {
       callers_steer_.store(false, std::memory_order_release);
       take_over_.store(false, std::memory_order_release);
     }
-    if (!left_to_callers && patience_.is_needed()) {
+    if (!left_to_callers && vigil_.is_kept(now)) {
+      const auto next = next_time().value_or(SteadyTime::max());
       watching_.store(true, std::memory_order_release);
       helm_.release();
-      ready = await_patiently();
+      ready = stay_awake(next);
       continue;
     }
     // Just a look, unless one may sleep: submissions must not keep us from replies.
@@ -448,14 +459,17 @@ void CacheCore::run(const char* thread_name) noexcept {
   helm_.release();
 }
 
-Poller::Ready CacheCore::await_patiently() noexcept {
-  Poller::Ready ready;
-  do {
-    if (inbox_filled_.load(std::memory_order_relaxed)) break;
+Poller::Ready CacheCore::stay_awake(SteadyTime until) noexcept {
+  // A look at least: submissions must not keep us from replies.
+  auto ready = poller_.wait(SteadyTime{});
+  vigil_.keep_along(until, [&] {
+    if (ready.readable || ready.writable || poller_.has_ready() ||
+        inbox_filled_.load(std::memory_order_relaxed)) {
+      return true;
+    }
     ready = poller_.wait(SteadyTime{});
-    if (ready.readable || ready.writable || poller_.has_ready()) break;
-    sched_yield();
-  } while (patience_.is_needed());
+    return false;
+  });
   return ready;
 }
 

@@ -7,7 +7,7 @@
 // idle moment asks for it.
 //
 // Where the server is near, neither callers that wait nor the I/O thread for their sake fall asleep
-// for the moment that an answer takes (base/patience.hpp).
+// for the moment that an answer takes (base/vigil.hpp).
 #pragma once
 
 #include <valkeycache/valkey_cache.hpp>
@@ -23,7 +23,7 @@
 
 #include "base/helm.hpp"
 #include "base/lone_caller.hpp"
-#include "base/patience.hpp"
+#include "base/vigil.hpp"
 #include "valkey/backend.hpp"
 #include "valkey/command.hpp"
 #include "valkey/counters.hpp"
@@ -118,9 +118,8 @@ class CacheCore final : public CancelSink,
 
   // --- of the I/O thread ---
   void run(const char* thread_name) noexcept;
-  // Awake, for as long as there are callers that are, until there is something to do. Without the
-  // helm.
-  Poller::Ready await_patiently() noexcept;
+  // Without the helm: awake while callers are, until there is something to do or the time has come.
+  Poller::Ready stay_awake(SteadyTime until) noexcept;
   // Takes the helm; false when a caller steers who can do without us.
   bool take_helm();
   // On the calling thread.
@@ -144,8 +143,8 @@ class CacheCore final : public CancelSink,
   std::atomic<bool> inbox_filled_{false};
 
   LoneCaller callers_{32};  // calls in a row
-  Patience patience_;
-  Patience patience_at_helm_;
+  Vigil vigil_;
+  Vigil vigil_at_helm_;
 
   Helm helm_;
   // Callers that wait carry the work on, and the I/O thread stays out of their way. Changed under

@@ -16,8 +16,6 @@ constexpr std::size_t early_batch = std::size_t{16} << 10;
 // Reads in one go; then what has arrived is published, and others have their turn.
 constexpr int reads_in_a_row = 8;
 
-constexpr std::size_t few_in_flight = 8;
-
 // A server that owes replies and is silent for this long is taken for gone. Well above the time-out
 // of a command: a slow answer must not cost everybody the connection.
 std::chrono::milliseconds stall_limit(const ValkeyCacheOptions& options) {
@@ -385,17 +383,18 @@ bool Connection::read_replies() {
   return true;
 }
 
-bool Connection::await_replies(Patience& patience) {
-  if (state_ != State::ready || wants_write_ || pipeline_.slots_in_flight() == 0) return false;
-  auto took = Took::none;
-  const bool few = pipeline_.slots_in_flight() <= few_in_flight;
-  if (few && patience.wait([&] {
-        took = take_replies(transport_->read(buffer_.get(), read_size));
-        return took != Took::none;
-      })) {
-    return took == Took::some;
-  }
+bool Connection::take_replies() {
+  if (!owes_replies()) return false;
+  return take_replies(transport_->read(buffer_.get(), read_size)) != Took::none;
+}
+
+bool Connection::await_replies() {
+  if (!owes_replies()) return false;
   return take_replies(transport_->read_patiently(buffer_.get(), read_size)) == Took::some;
+}
+
+bool Connection::owes_replies() const {
+  return state_ == State::ready && !wants_write_ && pipeline_.slots_in_flight() != 0;
 }
 
 Connection::Took Connection::take_replies(Transport::Moved moved) {

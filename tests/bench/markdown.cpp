@@ -22,7 +22,11 @@ struct Line {
 
 constexpr Line lines[] = {
     {"W1.p50", "one thread, one get at a time: median", "us", 1},
+    {"W1.asleep.p50", "the same with `stay_awake` 0", "us", 1},
+    {"cpu.W1", "processor time of one get at a time", "us", 1e-3},
     {"W2.rate", "8 threads, blocking gets, one shared client", "k/s", 1e-3},
+    {"W2.asleep.rate", "the same with `stay_awake` 0", "k/s", 1e-3},
+    {"cpu.W2", "processor time of such a get", "us", 1e-3},
     {"W3.get", "one thread, 1,024 gets in flight, `get()`", "k/s", 1e-3},
     {"W3.then", "the same, `then()`", "k/s", 1e-3},
     {"W3.co_await", "the same, `co_await`", "k/s", 1e-3},

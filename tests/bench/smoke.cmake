@@ -6,7 +6,8 @@ if(NOT status EQUAL 0)
 endif()
 
 set(missing
-    W1.p50 W1.p99 W1.rate W2.rate W3.get W3.then W3.co_await W3.sliding W4.keys cpu.get cpu.then
+    W1.p50 W1.p99 W1.rate W1.asleep.p50 cpu.W1 cpu.W1.asleep W2.rate W2.asleep.rate cpu.W2
+    cpu.W2.asleep W3.get W3.then W3.co_await W3.sliding W4.keys cpu.get cpu.then
     cpu.co_await latency.maximum clear.rate clear.others_p99 memory.idle_client memory.in_flight
     allocations.alone allocations.ask allocations.get allocations.then allocations.co_await key.4KiB key.128B warm.rate
     ask.p50 ask.p99 ask.key cpu.ask flight.callbacks flight.threads

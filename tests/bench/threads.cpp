@@ -27,6 +27,7 @@ void all_at_once(Team& team, Clock::time_point until, Tally& tally, Get get) {
 
 std::vector<Row> threads(Stage& stage) {
   const auto cache = stage.open();
+  const auto asleep = stage.open({.stay_awake = std::chrono::microseconds(0)});
   const Entries entries(cache, 1000, 1024);
   std::vector<Raw> raws;
   for (std::size_t i = 0; i < thread_count; ++i) raws.push_back(stage.raw());
@@ -41,15 +42,25 @@ std::vector<Row> threads(Stage& stage) {
            require_hit(*raws[thread].call(entries.raw_get(i)), entries.bytes());
          });
        }},
-      {"ValkeyCache", [&](auto until, Tally& tally) {
+      {"ValkeyCache",
+       [&](auto until, Tally& tally) {
          all_at_once(team, until, tally, [&](std::size_t, std::size_t i) {
            entries.require_hit(cache.get(entries.key(i)).get());
          });
+       }},
+      {"asleep", [&](auto until, Tally& tally) {
+         all_at_once(team, until, tally, [&](std::size_t, std::size_t i) {
+           entries.require_hit(asleep.get(entries.key(i)).get());
+         });
        }}};
   add_sides(sides, others, "W2");
-  const auto rate = rates(take_turns(stage.options(), sides));
-  std::vector<Row> rows{rate.row("W2.rate", "1/s", 1, 0, "ratio >= 1.4")};
-  add_rows(rows, others, rate, "W2.rate", "1/s", 2);
+  const auto tallies = take_turns(stage.options(), sides);
+  const auto rate = rates(tallies);
+  std::vector<Row> rows{rate.row("W2.rate", "1/s", 1, 0, "ratio >= 1.4"),
+                        cpu_costs(tallies).row("cpu.W2", "ns", 1, 0),
+                        rate.row("W2.asleep.rate", "1/s", 2, 0),
+                        cpu_costs(tallies).row("cpu.W2.asleep", "ns", 2, 0)};
+  add_rows(rows, others, rate, "W2.rate", "1/s", 3);
   return rows;
 }
 
