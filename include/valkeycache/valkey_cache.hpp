@@ -102,8 +102,9 @@ struct ValkeyCacheOptions {
   NearCacheOptions near_cache = {};
 
   // How long a thread that waits in get() may stay awake before it sleeps, letting others run
-  // meanwhile. Only where that pays: answers come within half of that, mostly, and nothing else
-  // computes on the processor. 0: sleeps at once, for a process whose processor time is rationed.
+  // meanwhile. Only where that pays: answers come within 100 us, or half of this, mostly, and
+  // nothing else computes on the processor. At most 1 ms. 0: sleeps at once, for a process whose
+  // processor time is rationed.
   std::chrono::microseconds stay_awake{200};
 
   // How long destroying the last handle may wait for stores under way.

@@ -75,7 +75,7 @@ class Vigil {
 
   // No longer than that; zero: not at all.
   explicit Vigil(Time longest) noexcept
-      : longest_(longest), account_(std::max<Time>(longest / 2, Time(1))) {}
+      : longest_(longest), account_(std::clamp<Time>(longest / 2, Time(1), far)) {}
 
   [[nodiscard]] Time longest() const noexcept { return longest_; }
 
@@ -106,7 +106,7 @@ class Vigil {
     return callers_.load(std::memory_order_relaxed) > 0 &&
            now.time_since_epoch() < ends_.load(std::memory_order_relaxed);
   }
-  // Likewise: keeps it with them, until done(now) is true or the time has come.
+  // Likewise: keeps it with them, until done() is true or the time has come.
   template <class Done>
   void keep_along(SteadyTime until, Done done) noexcept {
     for (auto now = SteadyTime::clock::now(); is_kept(now) && now < until && !done();) {
@@ -118,6 +118,9 @@ class Vigil {
   }
 
  private:
+  // A server that is this far away is worth no vigil, however long one may be.
+  static constexpr Time far = std::chrono::microseconds(100);
+
   const Time longest_;
   VigilAccount account_;
   std::atomic<int> callers_{0};

@@ -31,8 +31,9 @@ class Backend {
   [[nodiscard]] virtual bool steerable() const { return false; }
   // While steerable: sends what has been accepted, when that is worth a system call of its own.
   virtual void send_early() {}
-  // While steerable: takes in the replies that have come. True: some have, or the connection is
-  // lost.
+  // While steerable: there is nothing to do but wait for replies.
+  [[nodiscard]] virtual bool owes_replies() const { return false; }
+  // Then: takes in those that have come. True: some have, or the connection is lost.
   virtual bool take_replies() { return false; }
   // While steerable: sleeps for a few milliseconds at most until replies come, and takes them in.
   // False when none have come.

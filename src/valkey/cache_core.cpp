@@ -353,7 +353,8 @@ bool CacheCore::steer(FutureCore& future, const SteadyTime* deadline) noexcept {
       }
       if (patient && until.value_or(SteadyTime::max()) - now > steering_patience) {
         // Replies to many are better read many at a time.
-        const bool came = backend_->load().commands <= few_in_flight && vigil_at_helm_.keep([&] {
+        const bool few = backend_->owes_replies() && backend_->load().commands <= few_in_flight;
+        const bool came = few && vigil_at_helm_.keep([&] {
           return backend_->take_replies() || take_over_.load(std::memory_order_acquire);
         });
         if (!came) patient = backend_->await_replies();

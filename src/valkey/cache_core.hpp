@@ -119,6 +119,7 @@ class CacheCore final : public CancelSink,
   // --- of the I/O thread ---
   void run(const char* thread_name) noexcept;
   // Without the helm: awake while callers are, until there is something to do or the time has come.
+  // It may take a wake-up that was meant for a turn: one has to follow before anybody sleeps.
   Poller::Ready stay_awake(SteadyTime until) noexcept;
   // Takes the helm; false when a caller steers who can do without us.
   bool take_helm();

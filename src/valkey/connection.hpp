@@ -48,6 +48,7 @@ class Connection final : public Backend {
   void drive(SteadyTime now, Poller::Ready ready) override;
   [[nodiscard]] bool steerable() const override { return state_ == State::ready; }
   void send_early() override;
+  [[nodiscard]] bool owes_replies() const override;
   bool take_replies() override;
   bool await_replies() override;
   [[nodiscard]] std::optional<SteadyTime> next_time() const override;
@@ -98,7 +99,6 @@ class Connection final : public Backend {
   void carry_commands(SteadyTime now, Poller::Ready ready);
   enum class Took : std::uint8_t { none, some, lost };
   Took take_replies(Transport::Moved moved);
-  [[nodiscard]] bool owes_replies() const;
   bool read_replies();
   bool write_commands(SteadyTime now);
   Result<std::unique_ptr<Transport>> made_secure(std::unique_ptr<Transport> socket);

@@ -123,8 +123,8 @@ Result<ValkeyCacheOptions> checked(ValkeyCacheOptions options) {
   }
   if (options.close_timeout.count() < 0) return error_invalid("close_timeout is negative");
   if (options.stay_awake.count() < 0) return error_invalid("stay_awake is negative");
-  if (options.stay_awake > std::chrono::milliseconds(10)) {
-    return error_invalid("stay_awake is more than 10 ms: whoever waits longer should sleep");
+  if (options.stay_awake > std::chrono::milliseconds(1)) {
+    return error_invalid("stay_awake is more than 1 ms: whoever waits longer should sleep");
   }
   if (!positive(options.near_cache.max_age))
     return error_invalid("near_cache.max_age must be positive");

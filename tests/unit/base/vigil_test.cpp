@@ -135,7 +135,7 @@ TEST(Vigil, IsNotKeptAtAllWithoutTime) {
 }
 
 TEST(Vigil, IsKeptAlongByWhoWorks) {
-  Vigil vigil(10s);
+  Vigil vigil(10min);
   const auto never = [] {
     return false;
   };

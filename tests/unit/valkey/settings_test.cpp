@@ -59,7 +59,7 @@ TEST(Settings, EachBadFieldIsNamed) {
   EXPECT_EQ(refused([](auto& o) { o.reconnect_cap = 1ms; }), "reconnect_cap");
   EXPECT_EQ(refused([](auto& o) { o.close_timeout = -1ms; }), "close_timeout");
   EXPECT_EQ(refused([](auto& o) { o.stay_awake = -1us; }), "stay_awake");
-  EXPECT_EQ(refused([](auto& o) { o.stay_awake = 11ms; }), "stay_awake");
+  EXPECT_EQ(refused([](auto& o) { o.stay_awake = 1001us; }), "stay_awake");
   EXPECT_EQ(refused([](auto& o) { o.max_queued_commands = 0; }), "max_queued_commands");
   EXPECT_EQ(refused([](auto& o) { o.max_queued_bytes = 0; }), "max_queued_bytes");
   EXPECT_EQ(refused([](auto& o) { o.max_value_bytes = 0; }), "max_value_bytes");
