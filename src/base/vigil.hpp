@@ -39,6 +39,7 @@ class VigilAccount {
     book(waited <= far_ ? gain - gain * waited.count() / far_.count() : far_ - waited, end);
   }
 
+ private:
   // About what it costs to fall asleep and be woken.
   static constexpr Time gain = std::chrono::microseconds(10);
   static constexpr Time most_left = std::chrono::milliseconds(20);
@@ -46,7 +47,6 @@ class VigilAccount {
   static constexpr Time shortest_rest = std::chrono::milliseconds(20);
   static constexpr Time longest_rest = std::chrono::seconds(10);
 
- private:
   void book(Time amount, SteadyTime now) noexcept {
     const auto before = left_.load(std::memory_order_relaxed);
     auto left = std::min(before + amount, most_left);

@@ -13,23 +13,21 @@ std::vector<Row> one_get(Stage& stage) {
 
   const auto others = peers(stage, entries, "W1");
 
+  const auto gets_of = [&](const ValkeyCache& from) {
+    return [&](auto until, Tally& tally) {
+      one_after_the_other(until, tally, [&](std::size_t i) {
+        entries.require_hit(from.get(entries.key(i)).get());
+      });
+    };
+  };
   std::vector<Side> sides{{"raw hiredis",
                            [&](auto until, Tally& tally) {
                              one_after_the_other(until, tally, [&](std::size_t i) {
                                require_hit(*raw.call(entries.raw_get(i)), entries.bytes());
                              });
                            }},
-                          {"ValkeyCache",
-                           [&](auto until, Tally& tally) {
-                             one_after_the_other(until, tally, [&](std::size_t i) {
-                               entries.require_hit(cache.get(entries.key(i)).get());
-                             });
-                           }},
-                          {"asleep", [&](auto until, Tally& tally) {
-                             one_after_the_other(until, tally, [&](std::size_t i) {
-                               entries.require_hit(asleep.get(entries.key(i)).get());
-                             });
-                           }}};
+                          {"ValkeyCache", gets_of(cache)},
+                          {"asleep", gets_of(asleep)}};
   add_sides(sides, others, "W1");
   const auto tallies = take_turns(stage.options(), sides);
   const auto p50 = percentiles(tallies, 0.5);

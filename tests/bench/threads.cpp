@@ -35,6 +35,13 @@ std::vector<Row> threads(Stage& stage) {
 
   const auto others = peers(stage, entries, "W2");
 
+  const auto gets_of = [&](const ValkeyCache& from) {
+    return [&](auto until, Tally& tally) {
+      all_at_once(team, until, tally, [&](std::size_t, std::size_t i) {
+        entries.require_hit(from.get(entries.key(i)).get());
+      });
+    };
+  };
   std::vector<Side> sides{
       {"raw hiredis",
        [&](auto until, Tally& tally) {
@@ -42,17 +49,8 @@ std::vector<Row> threads(Stage& stage) {
            require_hit(*raws[thread].call(entries.raw_get(i)), entries.bytes());
          });
        }},
-      {"ValkeyCache",
-       [&](auto until, Tally& tally) {
-         all_at_once(team, until, tally, [&](std::size_t, std::size_t i) {
-           entries.require_hit(cache.get(entries.key(i)).get());
-         });
-       }},
-      {"asleep", [&](auto until, Tally& tally) {
-         all_at_once(team, until, tally, [&](std::size_t, std::size_t i) {
-           entries.require_hit(asleep.get(entries.key(i)).get());
-         });
-       }}};
+      {"ValkeyCache", gets_of(cache)},
+      {"asleep", gets_of(asleep)}};
   add_sides(sides, others, "W2");
   const auto tallies = take_turns(stage.options(), sides);
   const auto rate = rates(tallies);

@@ -40,6 +40,13 @@ class Waits {
     while (rests()) now_ += 1ms;
     return now_ - begin;
   }
+  // Over what is far away.
+  void give_up(int times) {
+    for (int i = 0; i < times; ++i) {
+      last_for(200us);
+      rest();
+    }
+  }
   [[nodiscard]] bool rests() const { return account_.rests(now_); }
 
  private:
@@ -63,10 +70,7 @@ TEST(VigilAccount, RestsWhereAnswersAreFar) {
 
 TEST(VigilAccount, RestsAtMostTenSeconds) {
   Waits waits;
-  for (int i = 0; i < 20; ++i) {
-    waits.last_for(200us);
-    waits.rest();
-  }
+  waits.give_up(20);
   waits.last_for(200us);
   EXPECT_EQ(waits.rest(), 10s);
 }
@@ -101,10 +105,7 @@ TEST(VigilAccount, CountsOneMishapOnce) {
 
 TEST(VigilAccount, ForgetsLongRestsSlowly) {
   Waits waits;
-  for (int i = 0; i < 5; ++i) {
-    waits.last_for(200us);
-    waits.rest();
-  }
+  waits.give_up(5);
   waits.wait(50us, 5000);  // earns what is to be lost, once
   waits.last_for(4ms);
   const auto rest = waits.rest();
